@@ -1,0 +1,1 @@
+//! A size- and count-capped on-disk queue of byte records.

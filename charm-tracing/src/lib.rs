@@ -1,0 +1,1 @@
+//! Distributed traces of Juju charms.
