@@ -1,1 +1,17 @@
-//! Distributed traces of Juju charms.
+//! Distributed traces of Juju charms written in Rust.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod collector;
+mod config;
+mod execution;
+mod export;
+pub mod juju;
+mod resource;
+mod span;
+mod tracer;
+
+pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};
+pub use execution::{Construct, Execution, Outcome, event, run};
+pub use span::{CurrentSpan, current_span};

@@ -1,0 +1,379 @@
+//! The spans of one execution: the open ones, and the finished ones that wait to leave.
+//!
+//! Invariants: a span is in exactly one of the two places; its end is never before its start; every time comes from
+//! one clock that never runs backwards. This file knows neither threads' current spans (`span.rs`) nor where finished
+//! spans go (`export/`).
+
+use std::borrow::Cow;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
+use opentelemetry::{InstrumentationScope, KeyValue, Value};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+use slab::Slab;
+
+/// Where in the source a traced call is; one static per call site, so that a span needs no allocation for what is
+/// known when the charm is compiled.
+#[derive(Debug)]
+pub struct CallSite {
+    pub(crate) span_name: &'static str,
+    pub(crate) function: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) line: u32,
+}
+
+impl CallSite {
+    /// `span_name` is what the backend shows (`method call: Type::method`), `function` the fully qualified path.
+    pub const fn new(
+        span_name: &'static str,
+        function: &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self {
+        Self {
+            span_name,
+            function,
+            file,
+            line,
+        }
+    }
+}
+
+/// What a span is called.
+#[derive(Debug, Clone)]
+pub(crate) enum Name {
+    Site(&'static CallSite),
+    Text(Cow<'static, str>),
+}
+
+impl From<&'static CallSite> for Name {
+    fn from(site: &'static CallSite) -> Self {
+        Self::Site(site)
+    }
+}
+
+/// One span, open or finished. Most spans have a name and two times and nothing else: the rest is boxed away.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) id: SpanId,
+    pub(crate) parent: SpanId,
+    /// Nanoseconds since the epoch.
+    pub(crate) start: u64,
+    /// Nanoseconds since the epoch; 0 while the span is open.
+    pub(crate) end: u64,
+    pub(crate) name: Name,
+    pub(crate) detail: Option<Box<Detail>>,
+}
+
+/// What only some spans have.
+#[derive(Debug, Default)]
+pub(crate) struct Detail {
+    pub(crate) kind: Option<SpanKind>,
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) status: Status,
+    /// Absent for spans of our own.
+    pub(crate) scope: Option<InstrumentationScope>,
+    /// Present where a span is not of the execution's own trace.
+    pub(crate) foreign_context: Option<SpanContext>,
+    pub(crate) parent_is_remote: bool,
+    /// The message of the child that failed last: an error that says the same did not begin here.
+    pub(crate) failed_child: Option<String>,
+}
+
+impl Span {
+    pub(crate) fn detail_mut(&mut self) -> &mut Detail {
+        self.detail.get_or_insert_default()
+    }
+
+    /// Sets `key`, in the place of an earlier value if there is one.
+    pub(crate) fn set_attribute(&mut self, attribute: KeyValue) {
+        let attributes = &mut self.detail_mut().attributes;
+        match attributes
+            .iter_mut()
+            .find(|known| known.key == attribute.key)
+        {
+            Some(known) => *known = attribute,
+            None => attributes.push(attribute),
+        }
+    }
+
+    /// Sets the status by the specification's order: `Ok` is final, `Error` outranks `Unset`.
+    pub(crate) fn set_status(&mut self, status: Status) {
+        let known = &mut self.detail_mut().status;
+        if *known != Status::Ok && status != Status::Unset {
+            *known = status;
+        }
+    }
+}
+
+impl Span {
+    fn record_failure(&mut self, failure: &FailureText, at: SystemTime) {
+        let failed_child = self.detail_mut().failed_child.take();
+        if !failed_child.is_some_and(|child| failure.carries(&child)) {
+            self.detail_mut().events.push(exception(failure, at));
+        }
+        self.set_attribute(KeyValue::new(
+            "error.type",
+            Value::from(failure.error_type.clone()),
+        ));
+        self.set_status(Status::error(failure.message.clone()));
+    }
+}
+
+/// What a new span starts with.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) parent: &'a SpanContext,
+    pub(crate) name: Name,
+    /// Where absent: now.
+    pub(crate) time: Option<SystemTime>,
+    pub(crate) detail: Option<Box<Detail>>,
+}
+
+/// The failure of a call, in words. Built from user code's `Display` before the collector is locked.
+#[derive(Debug)]
+pub(crate) struct FailureText {
+    pub(crate) error_type: Cow<'static, str>,
+    pub(crate) message: String,
+    /// What the error's sources say, outermost first.
+    pub(crate) sources: Vec<String>,
+}
+
+impl FailureText {
+    /// Whether this is an error that says `message`, or wraps one that does.
+    fn carries(&self, message: &str) -> bool {
+        self.message.contains(message) || self.sources.iter().any(|source| source.contains(message))
+    }
+}
+
+/// Collects the spans of one execution.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    clock: Clock,
+    ids: RandomIdGenerator,
+    /// The context of the trace that the execution belongs to; spans of other traces carry their own.
+    trace: SpanContext,
+    spans: Mutex<Spans>,
+}
+
+#[derive(Debug, Default)]
+struct Spans {
+    open: Slab<Span>,
+    finished: Vec<Span>,
+    closed: bool,
+}
+
+/// Names one span of one collector. Outlives the span: what is said of a finished span is ignored.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanKey {
+    pub(crate) collector: Arc<Collector>,
+    slot: usize,
+    id: SpanId,
+}
+
+impl Collector {
+    /// A collector for the trace that `trace` names (its span id is of no meaning here).
+    pub(crate) fn new(trace: SpanContext) -> Arc<Self> {
+        Arc::new(Self {
+            clock: Clock::new(),
+            ids: RandomIdGenerator::default(),
+            trace,
+            spans: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn trace(&self) -> &SpanContext {
+        &self.trace
+    }
+
+    /// Opens a span, unless the execution is over.
+    pub(crate) fn start(self: &Arc<Self>, start: Start<'_>) -> Option<(SpanKey, SpanContext)> {
+        let id = self.ids.new_span_id();
+        let now = self.clock.now();
+        let context = self.context_of(id, start.parent);
+        let mut span = Span {
+            id,
+            parent: start.parent.span_id(),
+            start: start.time.map_or(now, |time| place(time, now)),
+            end: 0,
+            name: start.name,
+            detail: start.detail,
+        };
+        if context.trace_id() != self.trace.trace_id() {
+            span.detail_mut().foreign_context = Some(context.clone());
+        }
+        if start.parent.is_remote() {
+            span.detail_mut().parent_is_remote = true;
+        }
+        let mut spans = self.lock();
+        if spans.closed {
+            return None;
+        }
+        let slot = spans.open.insert(span);
+        Some((
+            SpanKey {
+                collector: Arc::clone(self),
+                slot,
+                id,
+            },
+            context,
+        ))
+    }
+
+    /// Closes the collector: spans still open are finished as they are and marked. Nothing can be opened afterwards.
+    pub(crate) fn close(&self) -> Vec<Span> {
+        let now = self.clock.now();
+        let mut spans = self.lock();
+        spans.closed = true;
+        let open = mem::take(&mut spans.open);
+        let mut finished = mem::take(&mut spans.finished);
+        finished.extend(open.into_iter().map(|(_, mut span)| {
+            span.end = now.max(span.start);
+            span.set_attribute(KeyValue::new("charm_tracing.unfinished", true));
+            span
+        }));
+        finished
+    }
+
+    fn context_of(&self, id: SpanId, parent: &SpanContext) -> SpanContext {
+        let trace = if parent.is_valid() {
+            parent
+        } else {
+            &self.trace
+        };
+        SpanContext::new(
+            trace.trace_id(),
+            id,
+            trace.trace_flags(),
+            false,
+            trace.trace_state().clone(),
+        )
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spans> {
+        // A thread that panicked while it held the lock left whole spans behind: every change is one assignment.
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spans {
+    fn open_mut(&mut self, slot: usize, id: SpanId) -> Option<&mut Span> {
+        self.open.get_mut(slot).filter(|span| span.id == id)
+    }
+}
+
+impl SpanKey {
+    /// Whether the span is still open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.edit(|_| ()).is_some()
+    }
+
+    /// Changes the span if it is still open.
+    pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Span) -> R) -> Option<R> {
+        self.collector
+            .lock()
+            .open_mut(self.slot, self.id)
+            .map(change)
+    }
+
+    /// Adds an event; where `time` is absent it happens now.
+    pub(crate) fn add_event(
+        &self,
+        name: Cow<'static, str>,
+        time: Option<SystemTime>,
+        attributes: Vec<KeyValue>,
+    ) {
+        let now = self.collector.clock.now();
+        let at = nanos_to_time(time.map_or(now, |time| place(time, now)));
+        self.edit(|span| {
+            span.detail_mut()
+                .events
+                .push(Event::new(name, at, attributes, 0));
+        });
+    }
+
+    /// Ends the span; where `time` is absent it ends now. A second end is ignored.
+    pub(crate) fn finish(&self, time: Option<SystemTime>) {
+        let now = self.collector.clock.now();
+        let end = time.map_or(now, |time| place(time, now));
+        let mut spans = self.collector.lock();
+        if spans.open_mut(self.slot, self.id).is_some() {
+            let mut span = spans.open.remove(self.slot);
+            span.end = end.max(span.start);
+            spans.finished.push(span);
+        }
+    }
+
+    /// Records that the call failed: status Error on this span, and an `exception` event where the
+    /// error began, which is here unless a child of this span failed with the same error.
+    pub(crate) fn fail(&self, failure: FailureText) {
+        let at = nanos_to_time(self.collector.clock.now());
+        let mut spans = self.collector.lock();
+        let Some(span) = spans.open_mut(self.slot, self.id) else {
+            return;
+        };
+        span.record_failure(&failure, at);
+        let parent = span.parent;
+        if let Some((_, parent)) = spans.open.iter_mut().find(|(_, span)| span.id == parent) {
+            parent.detail_mut().failed_child = Some(failure.message);
+        }
+    }
+}
+
+fn exception(failure: &FailureText, at: SystemTime) -> Event {
+    let attributes = vec![
+        KeyValue::new("exception.type", Value::from(failure.error_type.clone())),
+        KeyValue::new("exception.message", failure.message.clone()),
+    ];
+    Event::new("exception", at, attributes, 0)
+}
+
+/// Wall-clock time that never runs backwards: read from the system once, then carried on by the monotonic clock.
+#[derive(Debug)]
+struct Clock {
+    epoch_nanos: u64,
+    started: Instant,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self {
+            epoch_nanos: time_to_nanos(SystemTime::now()),
+            started: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.epoch_nanos
+            .saturating_add(nanos(self.started.elapsed()))
+    }
+}
+
+/// Puts a system time on the collector's clock. What the OpenTelemetry API calls "now" is read from
+/// the system's clock, which may have been set since the execution began: anything within a
+/// millisecond of our own now is our own now.
+fn place(time: SystemTime, now: u64) -> u64 {
+    const SAME_MOMENT: u64 = 1_000_000;
+    let given = time_to_nanos(time);
+    if given.abs_diff(now) <= SAME_MOMENT {
+        now
+    } else {
+        given
+    }
+}
+
+fn time_to_nanos(time: SystemTime) -> u64 {
+    nanos(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn nanos_to_time(nanos: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(nanos)
+}

@@ -1,0 +1,242 @@
+//! What the charm's author and the environment say about tracing, made into one validated
+//! [`Config`]. The one place for defaults.
+//!
+//! [`Options`] are what the attribute's options say; `Config::resolve` adds the environment. Nothing
+//! here reads a file or opens a connection.
+
+mod destination;
+mod values;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use self::destination::Destination;
+pub use self::values::{ServerCert, ServerCertificate, TracingEndpoint};
+use crate::juju::Environment;
+
+/// A type whose executions are traced. `#[trace_charm]` implements it.
+///
+/// The two functions answer at two moments: what does not need the charm is known before the charm
+/// is built, so that a constructor that fails is traced under the right name too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no `#[trace_charm]`",
+    label = "not a traced charm",
+    note = "put `#[charm_tracing::trace_charm]` on the `impl {Self}` block that holds its event handlers"
+)]
+pub trait Charm {
+    /// The options that do not need a charm: names, the buffer, timeouts.
+    fn tracing_options() -> Options;
+
+    /// Adds the options that the built charm knows: where its traces go.
+    fn complete_tracing_options(&self, options: Options) -> Options {
+        options
+    }
+}
+
+/// What a charm's author says about tracing. Every option is optional.
+///
+/// ```
+/// use charm_tracing::Options;
+///
+/// let options = Options::new("HelloCharm").service_name("hello").buffer_max_events(42);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    charm_type: &'static str,
+    tracing_endpoint: Option<String>,
+    server_cert: Option<ServerCertificate>,
+    service_name: Option<Cow<'static, str>>,
+    buffer_max_events: usize,
+    buffer_max_size_mib: u64,
+    buffer_path: Option<PathBuf>,
+    export_timeout: Option<Duration>,
+}
+
+impl Options {
+    /// The defaults, for the charm that is implemented by the Rust type `charm_type`.
+    pub fn new(charm_type: &'static str) -> Self {
+        Self {
+            charm_type,
+            tracing_endpoint: None,
+            server_cert: None,
+            service_name: None,
+            buffer_max_events: 100,
+            buffer_max_size_mib: Self::MIN_BUFFER_SIZE_MIB,
+            buffer_path: None,
+            export_timeout: None,
+        }
+    }
+
+    /// The least that `buffer_max_size_mib` may be, in MiB.
+    pub const MIN_BUFFER_SIZE_MIB: u64 = 10;
+
+    /// The base URL of the OTLP/HTTP backend, if there is one; `/v1/traces` is appended.
+    #[must_use]
+    pub fn tracing_endpoint<T: TracingEndpoint + ?Sized>(mut self, endpoint: &T) -> Self {
+        self.tracing_endpoint = endpoint.tracing_endpoint();
+        self
+    }
+
+    /// The certificates that an `https` backend is checked against, if they are there yet.
+    #[must_use]
+    pub fn server_cert<T: ServerCert + ?Sized>(mut self, certificate: &T) -> Self {
+        self.server_cert = certificate.server_cert();
+        self
+    }
+
+    /// The resource attribute `service.name`. Default: the Juju application's name.
+    #[must_use]
+    pub fn service_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.service_name = Some(name.into()).filter(|name| !name.is_empty());
+        self
+    }
+
+    /// How many executions wait on disk at most. Default: 100; 0 switches the buffer off.
+    #[must_use]
+    pub fn buffer_max_events(mut self, events: usize) -> Self {
+        self.buffer_max_events = events;
+        self
+    }
+
+    /// How large the buffer file may become, in MiB. Default, and least: 10.
+    #[must_use]
+    pub fn buffer_max_size_mib(mut self, size: u64) -> Self {
+        self.buffer_max_size_mib = size.max(Self::MIN_BUFFER_SIZE_MIB);
+        self
+    }
+
+    /// The buffer file. Default: `.charm_tracing_buffer.raw` in the charm's directory.
+    #[must_use]
+    pub fn buffer_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.buffer_path = Some(path.into());
+        self
+    }
+
+    /// How long tracing may hold the charm at the end of an execution, all in all. Default:
+    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT` or `OTEL_EXPORTER_OTLP_TIMEOUT` (milliseconds), else 1 s.
+    #[must_use]
+    pub fn export_timeout(mut self, timeout: Duration) -> Self {
+        self.export_timeout = Some(timeout);
+        self
+    }
+}
+
+/// Whether this execution is traced at all: `CHARM_TRACING_ENABLED` and `OTEL_SDK_DISABLED`.
+pub(crate) fn is_enabled(environment: &Environment) -> bool {
+    let says = |name, words: &[&str]| {
+        let value = environment.variable(name).map(str::trim);
+        value.is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
+    };
+    // The OpenTelemetry specification knows no other spelling of its own switch.
+    !says("CHARM_TRACING_ENABLED", &["0", "false", "no", "off"])
+        && !says("OTEL_SDK_DISABLED", &["true"])
+}
+
+/// Everything that tracing needs to know about one execution.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) charm_type: Option<&'static str>,
+    pub(crate) service_name: String,
+    pub(crate) destination: Option<Destination>,
+    pub(crate) export_timeout: Duration,
+    /// What was said and cannot be used; each a line for the log.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Config {
+    const EXPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// Adds the environment to the options, which are absent where no charm was ever asked.
+    pub(crate) fn resolve(options: Option<&Options>, environment: &Environment) -> Self {
+        let mut problems = Vec::new();
+        let destination = destination::resolve(options, environment).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        Self {
+            charm_type: options.map(|options| options.charm_type),
+            service_name: service_name(options, environment),
+            destination,
+            export_timeout: options
+                .and_then(|options| options.export_timeout)
+                .or_else(|| timeout_of(environment))
+                .unwrap_or(Self::EXPORT_TIMEOUT),
+            problems,
+        }
+    }
+}
+
+/// The option, else OpenTelemetry's own variable, else the application, else the charm's type.
+fn service_name(options: Option<&Options>, environment: &Environment) -> String {
+    options
+        .and_then(|options| options.service_name.as_deref())
+        .or_else(|| environment.variable("OTEL_SERVICE_NAME"))
+        .or_else(|| environment.application())
+        .or_else(|| options.map(|options| options.charm_type))
+        .unwrap_or("unknown_service")
+        .to_owned()
+}
+
+fn timeout_of(environment: &Environment) -> Option<Duration> {
+    [
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+    ]
+    .iter()
+    .find_map(|name| environment.variable(name)?.trim().parse().ok())
+    .map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment::from_pairs(pairs.iter().copied())
+    }
+
+    #[test]
+    fn both_switches_turn_tracing_off() {
+        for (name, value, enabled) in [
+            ("CHARM_TRACING_ENABLED", "0", false),
+            ("CHARM_TRACING_ENABLED", "False", false),
+            ("CHARM_TRACING_ENABLED", "1", true),
+            ("CHARM_TRACING_ENABLED", "", true),
+            ("OTEL_SDK_DISABLED", "TRUE", false),
+            ("OTEL_SDK_DISABLED", "1", true),
+        ] {
+            assert_eq!(
+                is_enabled(&environment(&[(name, value)])),
+                enabled,
+                "{name}={value}"
+            );
+        }
+    }
+
+    #[test]
+    fn service_name_comes_from_the_first_that_says_one() {
+        let options = Options::new("HelloCharm");
+        let named = options.clone().service_name("hello");
+        let unit = environment(&[("JUJU_UNIT_NAME", "app/0")]);
+        let otel = environment(&[("JUJU_UNIT_NAME", "app/0"), ("OTEL_SERVICE_NAME", "otel")]);
+        assert_eq!(service_name(Some(&named), &otel), "hello");
+        assert_eq!(service_name(Some(&options), &otel), "otel");
+        assert_eq!(service_name(Some(&options), &unit), "app");
+        assert_eq!(
+            service_name(Some(&options), &environment(&[])),
+            "HelloCharm"
+        );
+        assert_eq!(service_name(None, &environment(&[])), "unknown_service");
+    }
+
+    #[test]
+    fn timeout_comes_from_the_option_then_the_environment() {
+        let variables = environment(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "250")]);
+        let options = Options::new("HelloCharm").export_timeout(Duration::from_secs(3));
+        let timeout = |options, environment| Config::resolve(options, environment).export_timeout;
+        assert_eq!(timeout(Some(&options), &variables), Duration::from_secs(3));
+        assert_eq!(timeout(None, &variables), Duration::from_millis(250));
+        assert_eq!(timeout(None, &environment(&[])), Duration::from_secs(1));
+    }
+}

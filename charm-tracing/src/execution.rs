@@ -1,0 +1,462 @@
+//! The life of one execution: begin, root span, the charm, its events, end.
+//!
+//! [`run`] is all of it; [`Execution`] is the guard underneath, for charms that own their `main`.
+//! Invariant: whatever happens in tracing, the charm's code runs as often, returns the same and
+//! fails the same as without it. This is the only file that knows all the others.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opentelemetry::trace::{Link, SpanContext, SpanId, TraceFlags, TraceState};
+use opentelemetry::{ContextGuard, KeyValue};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+
+use crate::collector::{Collector, Detail, Name};
+use crate::config::{self, Charm, Config, Options};
+use crate::export::{self, Outcome as Delivery};
+use crate::juju::{self, Environment, Event, Level};
+use crate::resource::resource;
+use crate::span::{self, Failure, Reach, Root, SpanGuard};
+use crate::tracer;
+
+/// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
+///
+/// `construct` builds the charm, or fails to; `handle` is the charm's own dispatch. An `Err` of
+/// either is printed to stderr and becomes exit code 1, so that Juju sees a failed hook. A panic is
+/// recorded, the trace delivered, and then the panic goes on.
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// struct HelloCharm;
+///
+/// #[charm_tracing::trace_charm]
+/// impl HelloCharm {
+///     fn new() -> Self {
+///         Self
+///     }
+///
+///     fn on_install(&mut self) -> Result<(), std::io::Error> {
+///         Ok(())
+///     }
+/// }
+///
+/// # // Outside Juju the doctest would say so on stderr; that is all.
+/// fn main() -> ExitCode {
+///     charm_tracing::run(HelloCharm::new, |charm, event| match event.name() {
+///         "install" => charm.on_install(),
+///         _ => Ok(()),
+///     })
+/// }
+/// ```
+pub fn run<B, O>(
+    construct: impl FnOnce() -> B,
+    handle: impl FnOnce(&mut B::Charm, &Event) -> O,
+) -> ExitCode
+where
+    B: Construct,
+    O: Outcome,
+{
+    let mut execution = Execution::begin();
+    execution.options = Some(<B::Charm as Charm>::tracing_options());
+    let life = AssertUnwindSafe(|| execution.live(construct, handle));
+    let lived = panic::catch_unwind(life);
+    if lived.is_err() {
+        execution.fail_with_panic();
+    }
+    execution.end();
+    match lived {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(Failed)) => ExitCode::FAILURE,
+        Err(panic) => panic::resume_unwind(panic),
+    }
+}
+
+/// The charm failed, and has said so.
+struct Failed;
+
+/// What a charm's constructor may return: the charm, or a `Result` of it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a traced charm",
+    label = "the constructor returns this",
+    note = "a constructor returns the charm or a `Result` of it, with an error that is `Display`",
+    note = "the charm is a type whose `impl` block (or whose `struct`) has `#[charm_tracing::trace_charm]`"
+)]
+pub trait Construct {
+    /// The charm that is constructed.
+    type Charm: Charm;
+
+    /// The charm, or what to say about the error.
+    #[doc(hidden)]
+    fn constructed(self) -> Result<Self::Charm, ErrorText>;
+}
+
+impl<C: Charm> Construct for C {
+    type Charm = C;
+
+    fn constructed(self) -> Result<C, ErrorText> {
+        Ok(self)
+    }
+}
+
+impl<C: Charm, E: Display> Construct for Result<C, E> {
+    type Charm = C;
+
+    fn constructed(self) -> Result<C, ErrorText> {
+        self.map_err(|error| ErrorText::of(&error))
+    }
+}
+
+/// What a charm's dispatch may return: nothing, or a `Result` of nothing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the outcome of an event",
+    label = "the handler returns this",
+    note = "return `()` or `Result<(), E>` with an `E` that is `Display`"
+)]
+pub trait Outcome {
+    /// What to say about the error, if it is one.
+    #[doc(hidden)]
+    fn error(&self) -> Option<ErrorText>;
+}
+
+impl Outcome for () {
+    fn error(&self) -> Option<ErrorText> {
+        None
+    }
+}
+
+impl<E: Display> Outcome for Result<(), E> {
+    fn error(&self) -> Option<ErrorText> {
+        self.as_ref().err().map(ErrorText::of)
+    }
+}
+
+/// An error of the charm's, in words.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ErrorText {
+    error_type: &'static str,
+    message: String,
+    /// With what it wraps, where the error says that in its alternate form, as `anyhow`'s does.
+    printed: String,
+}
+
+impl ErrorText {
+    fn of<E: Display>(error: &E) -> Self {
+        let (message, printed) = (error.to_string(), format!("{error:#}"));
+        Self {
+            error_type: type_name::<E>(),
+            message,
+            printed,
+        }
+    }
+
+    fn failure(&self) -> Failure<'_> {
+        Failure {
+            error_type: self.error_type,
+            message: &self.message,
+            source: None,
+        }
+    }
+
+    /// As the standard library does for a `main` that returns an error.
+    fn print(&self) {
+        let _ = writeln!(io::stderr(), "Error: {}", self.printed);
+    }
+}
+
+/// One traced execution of a charm, from the moment it begins to the moment its trace is handed on.
+///
+/// [`run`] is made of this. A charm that owns its `main` writes:
+///
+/// ```
+/// # struct HelloCharm;
+/// # #[charm_tracing::trace_charm]
+/// # impl HelloCharm {
+/// #     fn new() -> Self { Self }
+/// #     fn handle(&mut self, _: &charm_tracing::juju::Event) -> Result<(), std::io::Error> { Ok(()) }
+/// # }
+/// let mut execution = charm_tracing::Execution::begin();
+/// let mut charm = HelloCharm::new();
+/// execution.configure(&charm);
+/// let result = execution.dispatch(|event| charm.handle(event));
+/// execution.end();
+/// ```
+///
+/// Dropping it ends it too. It stays on the thread that began it.
+#[derive(Debug)]
+#[must_use = "the execution ends when this is dropped"]
+pub struct Execution {
+    environment: Environment,
+    event: Event,
+    options: Option<Options>,
+    /// Absent where tracing is switched off, and after the end.
+    tracing: Option<Tracing>,
+}
+
+/// What is there only while tracing is on.
+#[derive(Debug)]
+struct Tracing {
+    collector: Arc<Collector>,
+    attached: ContextGuard,
+    root: Root,
+}
+
+impl Execution {
+    /// Reads Juju's environment and opens the root span.
+    pub fn begin() -> Self {
+        Self::begin_in(Environment::from_process())
+    }
+
+    fn begin_in(environment: Environment) -> Self {
+        let event = environment.event();
+        let tracing = if config::is_enabled(&environment) {
+            Tracing::begin(&environment, &event)
+        } else {
+            None
+        };
+        Self {
+            environment,
+            event,
+            options: None,
+            tracing,
+        }
+    }
+
+    /// The event that Juju runs the charm for.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// Asks the charm where its traces go. Until it is asked, the environment alone decides.
+    pub fn configure<C: Charm>(&mut self, charm: &C) {
+        if self.tracing.is_none() {
+            return;
+        }
+        let ask = AssertUnwindSafe(|| charm.complete_tracing_options(C::tracing_options()));
+        match panic::catch_unwind(ask) {
+            Ok(options) => self.options = Some(options),
+            Err(_) => self.say(Level::Warning, "the charm's tracing options panicked"),
+        }
+    }
+
+    /// Opens the event's span and runs `handle` in it. What `handle` returns is returned; an `Err`
+    /// is recorded on the event's span and on the root.
+    pub fn dispatch<O: Outcome>(&self, handle: impl FnOnce(&Event) -> O) -> O {
+        let span = EventSpan::juju(&self.event).open();
+        let outcome = handle(&self.event);
+        if let Some(error) = outcome.error() {
+            span.fail(error.failure());
+            drop(span);
+            self.fail(&error);
+        }
+        outcome
+    }
+
+    /// Ends the execution: closes the root and hands the trace on, within the export timeout.
+    pub fn end(mut self) {
+        self.finish();
+    }
+
+    fn live<B: Construct, O: Outcome>(
+        &mut self,
+        construct: impl FnOnce() -> B,
+        handle: impl FnOnce(&mut B::Charm, &Event) -> O,
+    ) -> Result<(), Failed> {
+        let mut charm = match construct().constructed() {
+            Ok(charm) => charm,
+            Err(error) => {
+                self.fail(&error);
+                error.print();
+                return Err(Failed);
+            }
+        };
+        self.configure(&charm);
+        let outcome = self.dispatch(|event| handle(&mut charm, event));
+        match outcome.error() {
+            Some(error) => {
+                error.print();
+                Err(Failed)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&self, error: &ErrorText) {
+        if let Some(tracing) = &self.tracing {
+            tracing.root.key.fail(error.failure().into_text());
+        }
+    }
+
+    fn fail_with_panic(&self) {
+        if let Some(tracing) = &self.tracing {
+            tracing.root.key.fail(span::last_panic());
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(Tracing {
+            collector,
+            attached,
+            root,
+        }) = self.tracing.take()
+        else {
+            return;
+        };
+        drop(attached);
+        drop(root);
+        let finish = AssertUnwindSafe(|| self.hand_on(&collector));
+        let _ = panic::catch_unwind(finish);
+    }
+
+    /// Sends what was collected. Everything in here has one deadline.
+    fn hand_on(&self, collector: &Collector) {
+        let began = Instant::now();
+        let config = Config::resolve(self.options.as_ref(), &self.environment);
+        for problem in &config.problems {
+            self.say(Level::Warning, problem);
+        }
+        if !self.environment.is_juju() {
+            let service = &config.service_name;
+            self.say(
+                Level::Info,
+                &format!("not run by Juju; traced as service `{service}`"),
+            );
+        }
+        let spans = collector.close();
+        let left = |timeout: Duration| timeout.saturating_sub(began.elapsed());
+        if let Some(destination) = &config.destination {
+            let resource = resource(&config, &self.environment);
+            let patience = left(config.export_timeout);
+            let outcome =
+                export::deliver(spans, collector.trace(), &resource, destination, patience);
+            if let Delivery::Lost(why) = outcome {
+                self.say(Level::Warning, &format!("the trace is lost: {why}"));
+            }
+        }
+        juju::finish_log(left(config.export_timeout));
+    }
+
+    fn say(&self, level: Level, message: &str) {
+        juju::log(&self.environment, level, message);
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fail_with_panic();
+        }
+        self.finish();
+    }
+}
+
+impl Tracing {
+    fn begin(environment: &Environment, event: &Event) -> Option<Self> {
+        tracer::install();
+        let juju = environment.trace_parent().map(|parent| parent.context);
+        let (trace, parent, link) = place_in_jujus_trace(juju);
+        let collector = Collector::new(trace);
+        let detail = Detail {
+            attributes: event
+                .dispatch_path()
+                .map(|path| KeyValue::new("juju.dispatch_path", path.to_owned()))
+                .into_iter()
+                .collect(),
+            links: link.into_iter().collect(),
+            ..Detail::default()
+        };
+        let name = root_name(environment, event);
+        let root = Root::open(&collector, &parent, name, detail, Reach::Process)?;
+        let attached = root.context.clone().attach();
+        Some(Self {
+            collector,
+            attached,
+            root,
+        })
+    }
+}
+
+/// The trace that the root belongs to, its parent, and what it links to: a child of Juju's own span
+/// where Juju samples that, else a trace of its own, with a link to Juju's if there is one.
+fn place_in_jujus_trace(juju: Option<SpanContext>) -> (SpanContext, SpanContext, Option<Link>) {
+    let trace =
+        |id, state| SpanContext::new(id, SpanId::INVALID, TraceFlags::SAMPLED, false, state);
+    match juju {
+        Some(parent) if parent.is_sampled() => (
+            trace(parent.trace_id(), parent.trace_state().clone()),
+            parent,
+            None,
+        ),
+        unsampled => {
+            let own = trace(
+                RandomIdGenerator::default().new_trace_id(),
+                TraceState::NONE,
+            );
+            (own, SpanContext::NONE, unsampled.map(Link::with_context))
+        }
+    }
+}
+
+/// `hello/0: config-changed event`, as the Python library calls it.
+fn root_name(environment: &Environment, event: &Event) -> String {
+    match environment.unit() {
+        Some(unit) => format!("{unit}: {} event", event.name()),
+        None => format!("{} event", event.name()),
+    }
+}
+
+/// Runs `handle` in the span of a custom event: one that the charm itself emits.
+///
+/// ```
+/// charm_tracing::event("database-ready", || {
+///     // handle it
+/// });
+/// ```
+pub fn event<R>(name: impl Into<Cow<'static, str>>, handle: impl FnOnce() -> R) -> R {
+    let _span = EventSpan {
+        name: name.into(),
+        kind: "custom",
+    }
+    .open();
+    handle()
+}
+
+/// The span of one event.
+struct EventSpan {
+    name: Cow<'static, str>,
+    kind: &'static str,
+}
+
+impl EventSpan {
+    fn juju(event: &Event) -> Self {
+        Self {
+            name: event.name().to_owned().into(),
+            kind: event.kind().as_str(),
+        }
+    }
+
+    /// Opens it and makes it current.
+    fn open(self) -> SpanGuard {
+        let detail = Detail {
+            attributes: vec![
+                KeyValue::new("event_name", self.name.clone()),
+                KeyValue::new("event_type", self.kind),
+                KeyValue::new("deferred", false),
+            ],
+            ..Detail::default()
+        };
+        let span = SpanGuard::open(
+            Name::Text(format!("event: {}", self.name).into()),
+            Some(detail),
+        );
+        span.add_event(self.name);
+        span
+    }
+}

@@ -1,0 +1,517 @@
+//! Spans as a thread sees them: which one is current, the guards that hold one open, and how the
+//! outcome of a call is recorded.
+//!
+//! Where a span is current is the OpenTelemetry API's own `Context`, so that its users and ours
+//! see the same thing; this file adds to it which execution (`Collector`) a context belongs to.
+//! Invariant: nothing here panics or calls user code while the collector is locked.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+use std::iter;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once, PoisonError, RwLock};
+use std::thread;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
+use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
+
+use crate::collector::{CallSite, Collector, Detail, FailureText, Name, Span, SpanKey, Start};
+
+/// How many executions are being traced in this process. While it is 0 a traced call costs this
+/// one load.
+static TRACED: AtomicUsize = AtomicUsize::new(0);
+
+/// The root's context of the execution that the process runs, for threads that have no span.
+static PROCESS_ROOT: RwLock<Option<Context>> = RwLock::new(None);
+
+/// The entry of a `Context` that says which execution it belongs to.
+#[derive(Debug)]
+struct Traced(Arc<Collector>);
+
+/// Whether spans of threads that have no current span belong to this execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The process runs this one execution: every thread's spans are its own.
+    Process,
+    /// A test captures spans: only what the capturing code leads to.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "what `testing` will capture with")
+    )]
+    Lineage,
+}
+
+/// An open root span, and the registration that lets spans open under it.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) context: Context,
+    pub(crate) key: SpanKey,
+    reach: Reach,
+}
+
+impl Root {
+    /// Opens the root span of `collector`'s execution under `parent` (invalid: none).
+    pub(crate) fn open(
+        collector: &Arc<Collector>,
+        parent: &SpanContext,
+        name: String,
+        detail: Detail,
+        reach: Reach,
+    ) -> Option<Self> {
+        let name = Name::Text(name.into());
+        let detail = Some(Box::new(detail));
+        let (key, span_context) = collector.start(Start {
+            parent,
+            name,
+            time: None,
+            detail,
+        })?;
+        let span = RecordedSpan::new(key.clone(), span_context);
+        let context = Context::new()
+            .with_value(Traced(Arc::clone(collector)))
+            .with_span(span);
+        note_panics();
+        TRACED.fetch_add(1, Ordering::Relaxed);
+        if reach == Reach::Process {
+            *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
+        }
+        Some(Self {
+            context,
+            key,
+            reach,
+        })
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.key.finish(None);
+        TRACED.fetch_sub(1, Ordering::Relaxed);
+        if self.reach == Reach::Process {
+            PROCESS_ROOT
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+        }
+    }
+}
+
+/// What a thread's own context says about tracing.
+enum Found<R, F> {
+    Here(R),
+    Suppressed,
+    Elsewhere(F),
+}
+
+/// Calls `use_context` with the context that a span opened here and now hangs under: the thread's
+/// own, else the root's; `None` where nothing is being traced.
+pub(crate) fn with_parent<R>(
+    use_context: impl FnOnce(&Context, &Arc<Collector>) -> R,
+) -> Option<R> {
+    if TRACED.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let found = Context::map_current(|context| match context.get::<Traced>() {
+        _ if context.is_telemetry_suppressed() => Found::Suppressed,
+        Some(Traced(collector)) => Found::Here(use_context(context, collector)),
+        None => Found::Elsewhere(use_context),
+    });
+    match found {
+        Found::Here(result) => Some(result),
+        Found::Suppressed => None,
+        Found::Elsewhere(use_context) => {
+            let root = PROCESS_ROOT
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()?;
+            let Traced(collector) = root.get::<Traced>()?;
+            Some(use_context(&root, collector))
+        }
+    }
+}
+
+/// The execution that `context` belongs to, with the context to hang a span under.
+pub(crate) fn collector_of(context: &Context) -> Option<Arc<Collector>> {
+    context
+        .get::<Traced>()
+        .map(|Traced(collector)| Arc::clone(collector))
+}
+
+/// A span as the OpenTelemetry API sees it. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct RecordedSpan {
+    /// Absent where nothing is being traced: then everything said here is ignored.
+    key: Option<SpanKey>,
+    context: SpanContext,
+}
+
+impl RecordedSpan {
+    pub(crate) const IGNORED: Self = Self {
+        key: None,
+        context: SpanContext::NONE,
+    };
+
+    pub(crate) fn new(key: SpanKey, context: SpanContext) -> Self {
+        Self {
+            key: Some(key),
+            context,
+        }
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut Span)) {
+        if let Some(key) = &self.key {
+            key.edit(change);
+        }
+    }
+
+    fn finish(&self, time: Option<SystemTime>) {
+        if let Some(key) = &self.key {
+            key.finish(time);
+        }
+    }
+}
+
+impl opentelemetry::trace::Span for RecordedSpan {
+    fn add_event_with_timestamp<T>(&mut self, name: T, at: SystemTime, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        if let Some(key) = &self.key {
+            key.add_event(name.into(), Some(at), attributes);
+        }
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.context
+    }
+
+    fn is_recording(&self) -> bool {
+        self.key.as_ref().is_some_and(SpanKey::is_open)
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        self.edit(|span| span.set_attribute(attribute));
+    }
+
+    fn set_status(&mut self, status: Status) {
+        self.edit(|span| span.set_status(status));
+    }
+
+    fn update_name<T>(&mut self, name: T)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        let name = name.into();
+        self.edit(|span| span.name = Name::Text(name));
+    }
+
+    fn add_link(&mut self, context: SpanContext, attributes: Vec<KeyValue>) {
+        let link = opentelemetry::trace::Link::new(context, attributes, 0);
+        self.edit(|span| span.detail_mut().links.push(link));
+    }
+
+    fn end_with_timestamp(&mut self, at: SystemTime) {
+        self.finish(Some(at));
+    }
+}
+
+impl Drop for RecordedSpan {
+    fn drop(&mut self) {
+        self.finish(None);
+    }
+}
+
+/// An open span that is not current anywhere by itself. Dropping it ends it.
+#[derive(Debug)]
+pub struct SpanHandle(Option<OpenSpan>);
+
+#[derive(Debug)]
+struct OpenSpan {
+    key: SpanKey,
+    context: Context,
+}
+
+impl OpenSpan {
+    fn start(name: Name, detail: Option<Detail>) -> Option<Self> {
+        let detail = detail.map(Box::new);
+        with_parent(|context, collector| {
+            let parent = context.span();
+            let start = Start {
+                parent: parent.span_context(),
+                name,
+                time: None,
+                detail,
+            };
+            let (key, span_context) = collector.start(start)?;
+            let span = RecordedSpan::new(key.clone(), span_context);
+            Some(Self {
+                key,
+                context: context.with_span(span),
+            })
+        })
+        .flatten()
+    }
+}
+
+impl SpanHandle {
+    /// Opens a span under the current one.
+    pub fn open(site: &'static CallSite) -> Self {
+        Self(OpenSpan::start(Name::Site(site), None))
+    }
+
+    /// Makes the span current on this thread until the guard is dropped.
+    pub fn attach(&self) -> Option<ContextGuard> {
+        self.0.as_ref().map(|span| span.context.clone().attach())
+    }
+
+    /// Sets an attribute.
+    pub fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        if let Some(span) = &self.0 {
+            span.key
+                .edit(|span| span.set_attribute(KeyValue::new(key, value)));
+        }
+    }
+
+    /// Records that the call failed.
+    pub fn fail(&self, failure: Failure<'_>) {
+        if let Some(span) = &self.0 {
+            span.key.fail(failure.into_text());
+        }
+    }
+
+    /// Ends the span of a future that was dropped before it was done.
+    pub fn cancel(self) {
+        if let Some(span) = &self.0 {
+            span.key
+                .edit(|span| span.set_status(Status::error("cancelled")));
+        }
+    }
+}
+
+impl Drop for SpanHandle {
+    fn drop(&mut self) {
+        if let Some(span) = &self.0 {
+            span.key.finish(None);
+        }
+    }
+}
+
+/// An open span that is current on this thread. Dropping it ends it, and notices a panic that is
+/// unwinding through it.
+#[derive(Debug)]
+#[must_use = "the span ends when this is dropped"]
+pub struct SpanGuard(Option<CurrentOnThread>);
+
+#[derive(Debug)]
+struct CurrentOnThread {
+    key: SpanKey,
+    /// A guard made while a panic was already unwinding has nothing to do with that panic.
+    made_in_panic: bool,
+    _attached: ContextGuard,
+}
+
+/// Opens a span under the current one and makes it current.
+#[inline]
+pub fn enter(site: &'static CallSite) -> SpanGuard {
+    if TRACED.load(Ordering::Relaxed) == 0 {
+        SpanGuard(None)
+    } else {
+        SpanGuard::open(Name::Site(site), None)
+    }
+}
+
+impl SpanGuard {
+    #[inline(never)]
+    pub(crate) fn open(name: Name, detail: Option<Detail>) -> Self {
+        Self(
+            OpenSpan::start(name, detail).map(|OpenSpan { key, context }| CurrentOnThread {
+                key,
+                made_in_panic: thread::panicking(),
+                _attached: context.attach(),
+            }),
+        )
+    }
+
+    /// Whether anything is recorded here.
+    #[inline]
+    pub fn is_recording(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Sets an attribute.
+    pub fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        if let Some(span) = &self.0 {
+            span.key
+                .edit(|span| span.set_attribute(KeyValue::new(key, value)));
+        }
+    }
+
+    /// Adds an event.
+    pub(crate) fn add_event(&self, name: Cow<'static, str>) {
+        if let Some(span) = &self.0 {
+            span.key.add_event(name, None, Vec::new());
+        }
+    }
+
+    /// Records that the call failed.
+    #[cold]
+    pub fn fail(&self, failure: Failure<'_>) {
+        if let Some(span) = &self.0 {
+            span.key.fail(failure.into_text());
+        }
+    }
+}
+
+impl Drop for CurrentOnThread {
+    fn drop(&mut self) {
+        if !self.made_in_panic && thread::panicking() {
+            self.key.fail(last_panic());
+        }
+        self.key.finish(None);
+    }
+}
+
+/// Why a call failed, not yet put into words.
+#[derive(Clone, Copy)]
+pub struct Failure<'a> {
+    /// The error's Rust type.
+    pub error_type: &'static str,
+    /// What the error says.
+    pub message: &'a dyn fmt::Display,
+    /// What it wraps.
+    pub source: Option<&'a (dyn Error + 'static)>,
+}
+
+impl fmt::Debug for Failure<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Failure")
+            .field("error_type", &self.error_type)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Failure<'_> {
+    /// Asks the error what it says. A `Display` that panics is the charm's own code going wrong in
+    /// a place where without tracing it would not have run, so the panic ends here.
+    pub(crate) fn into_text(self) -> FailureText {
+        let say = AssertUnwindSafe(|| (self.message.to_string(), self.sources()));
+        let (message, sources) = panic::catch_unwind(say)
+            .unwrap_or_else(|_| ("the error's own message panicked".to_owned(), Vec::new()));
+        FailureText {
+            error_type: Cow::Borrowed(self.error_type),
+            message,
+            sources,
+        }
+    }
+
+    fn sources(&self) -> Vec<String> {
+        const MOST: usize = 32;
+        let chain = iter::successors(self.source, |error: &&dyn Error| (*error).source());
+        chain.take(MOST).map(ToString::to_string).collect()
+    }
+}
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What the panic that is unwinding on this thread said.
+pub(crate) fn last_panic() -> FailureText {
+    let message = LAST_PANIC
+        .try_with(|last| last.try_borrow().ok()?.clone())
+        .ok()
+        .flatten();
+    FailureText {
+        error_type: Cow::Borrowed("panic"),
+        message: message.unwrap_or_else(|| "panicked".to_owned()),
+        sources: Vec::new(),
+    }
+}
+
+/// Puts a panic hook before the one in place, once, that remembers what a panic said: a guard that
+/// is dropped by unwinding cannot see it. The hook in place then runs as ever.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let in_place = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let message = panic_message(info);
+            let _ = LAST_PANIC
+                .try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some(message)));
+            in_place(info);
+        }));
+    });
+}
+
+fn panic_message(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let said = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let said = said.unwrap_or("panicked with a value that is not text");
+    match info.location() {
+        Some(place) => format!("{said} ({}:{})", place.file(), place.line()),
+        None => said.to_owned(),
+    }
+}
+
+/// The span that is current here, whoever opened it; `None` where nothing is being traced.
+///
+/// ```
+/// if let Some(span) = charm_tracing::current_span() {
+///     span.set_attribute("jobs", 3);
+///     span.add_event("scrape jobs updated", []);
+/// }
+/// ```
+pub fn current_span() -> Option<CurrentSpan> {
+    let context = with_parent(|context, _| context.clone())?;
+    context
+        .span()
+        .is_recording()
+        .then_some(CurrentSpan { context })
+}
+
+/// The span that was current when [`current_span`] was called.
+///
+/// It may be sent to other threads; what it is told after the span has ended is ignored.
+#[derive(Debug, Clone)]
+pub struct CurrentSpan {
+    context: Context,
+}
+
+impl CurrentSpan {
+    /// Sets an attribute, in the place of an earlier value of that key.
+    pub fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        self.context.span().set_attribute(KeyValue::new(key, value));
+    }
+
+    /// Adds a span event that happens now.
+    pub fn add_event(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        attributes: impl IntoIterator<Item = KeyValue>,
+    ) {
+        self.context
+            .span()
+            .add_event(name, attributes.into_iter().collect());
+    }
+
+    /// Sets the status. By the specification `Ok` is final and `Error` outranks `Unset`.
+    pub fn set_status(&self, status: Status) {
+        self.context.span().set_status(status);
+    }
+
+    /// Records an error that the code handled: an `exception` event. The status stays as it is.
+    pub fn record_error(&self, error: &(dyn Error + 'static)) {
+        self.context.span().record_error(error);
+    }
+
+    /// The ids of the span, as the OpenTelemetry API has them.
+    pub fn span_context(&self) -> SpanContext {
+        self.context.span().span_context().clone()
+    }
+}

@@ -1,0 +1,95 @@
+//! The OpenTelemetry API's way in: spans that any library opens through `opentelemetry::global`
+//! are spans of the execution that is current where they are opened.
+//!
+//! The provider has no state of its own: it finds the execution through the context. Before,
+//! between and after executions its spans are no-ops.
+
+use std::sync::{Arc, Once};
+
+use opentelemetry::trace::{SpanBuilder, SpanContext, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, InstrumentationScope, global};
+
+use crate::collector::{Collector, Detail, Name, Start};
+use crate::span::{RecordedSpan, collector_of, with_parent};
+
+/// Makes this crate the process's tracer provider, once.
+pub(crate) fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| global::set_tracer_provider(ExecutionTracerProvider));
+}
+
+#[derive(Debug)]
+struct ExecutionTracerProvider;
+
+impl TracerProvider for ExecutionTracerProvider {
+    type Tracer = ExecutionTracer;
+
+    fn tracer_with_scope(&self, scope: InstrumentationScope) -> Self::Tracer {
+        ExecutionTracer { scope }
+    }
+}
+
+#[derive(Debug)]
+struct ExecutionTracer {
+    scope: InstrumentationScope,
+}
+
+impl Tracer for ExecutionTracer {
+    type Span = RecordedSpan;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> RecordedSpan {
+        self.record(builder, parent)
+            .unwrap_or(RecordedSpan::IGNORED)
+    }
+}
+
+impl ExecutionTracer {
+    fn record(&self, builder: SpanBuilder, parent: &Context) -> Option<RecordedSpan> {
+        if parent.is_telemetry_suppressed() {
+            return None;
+        }
+        let given = parent.span().span_context().clone();
+        let (collector, fallback) = match collector_of(parent) {
+            Some(collector) => (collector, None),
+            None => with_parent(|context, collector| {
+                (
+                    Arc::clone(collector),
+                    Some(context.span().span_context().clone()),
+                )
+            })?,
+        };
+        // A parent from outside (a propagated one) is kept; where there is none the span hangs
+        // under what is current, at last the root.
+        let parent = if given.is_valid() {
+            given
+        } else {
+            fallback.unwrap_or(given)
+        };
+        self.start(builder, &collector, &parent)
+    }
+
+    fn start(
+        &self,
+        builder: SpanBuilder,
+        collector: &Arc<Collector>,
+        parent: &SpanContext,
+    ) -> Option<RecordedSpan> {
+        let detail = Detail {
+            kind: builder.span_kind,
+            attributes: builder.attributes.unwrap_or_default(),
+            events: builder.events.unwrap_or_default(),
+            links: builder.links.unwrap_or_default(),
+            scope: Some(self.scope.clone()),
+            ..Detail::default()
+        };
+        let (name, time) = (Name::Text(builder.name), builder.start_time);
+        let start = Start {
+            parent,
+            name,
+            time,
+            detail: Some(Box::new(detail)),
+        };
+        let (key, context) = collector.start(start)?;
+        Some(RecordedSpan::new(key, context))
+    }
+}
