@@ -22,7 +22,7 @@ use crate::config::{self, Charm, Config, Options};
 use crate::export::{self, Outcome as Delivery};
 use crate::juju::{self, Environment, Event, Level};
 use crate::resource::resource;
-use crate::span::{self, Failure, Reach, Root, SpanGuard};
+use crate::span::{self, Failure, Root, SpanGuard};
 use crate::tracer;
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
@@ -373,7 +373,7 @@ impl Tracing {
             ..Detail::default()
         };
         let name = root_name(environment, event);
-        let root = Root::open(&collector, &parent, name, detail, Reach::Process)?;
+        let root = Root::open(&collector, &parent, name, detail)?;
         let attached = root.context.clone().attach();
         Some(Self {
             collector,

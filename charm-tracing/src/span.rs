@@ -32,25 +32,11 @@ static PROCESS_ROOT: RwLock<Option<Context>> = RwLock::new(None);
 #[derive(Debug)]
 struct Traced(Arc<Collector>);
 
-/// Whether spans of threads that have no current span belong to this execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// The process runs this one execution: every thread's spans are its own.
-    Process,
-    /// A test captures spans: only what the capturing code leads to.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "what `testing` will capture with")
-    )]
-    Lineage,
-}
-
 /// An open root span, and the registration that lets spans open under it.
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) context: Context,
     pub(crate) key: SpanKey,
-    reach: Reach,
 }
 
 impl Root {
@@ -60,7 +46,6 @@ impl Root {
         parent: &SpanContext,
         name: String,
         detail: Detail,
-        reach: Reach,
     ) -> Option<Self> {
         let name = Name::Text(name.into());
         let detail = Some(Box::new(detail));
@@ -76,9 +61,7 @@ impl Root {
             .with_span(span);
         note_panics();
         TRACED.fetch_add(1, Ordering::Relaxed);
-        if reach == Reach::Process {
-            *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
-        }
+        *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
         Some(Self {
             context,
             key,

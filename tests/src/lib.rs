@@ -1,1 +1,16 @@
-//! What the end-to-end tests stand on.
+//! What the end-to-end tests, the quickstart and the benchmarks stand on: a receiver for OTLP/HTTP
+//! on the loopback interface, charms run as Juju runs them, and traces to look at.
+//!
+//! Everything here deals with real processes, sockets and files. The charm under test knows
+//! nothing of it.
+
+mod charm;
+pub mod hook_tools;
+mod receiver;
+mod trace;
+mod tree;
+
+pub use charm::{CharmDir, CharmRun, Finished};
+pub use receiver::{Answer, Received, Receiver};
+pub use trace::{Span, SpanEvent, Status, Trace};
+pub use tree::{Palette, Tree};

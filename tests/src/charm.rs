@@ -1,0 +1,182 @@
+//! Charms run the way Juju runs them: one process per event, Juju's environment, the charm's
+//! directory as working directory, hook tools first on `PATH`.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::hook_tools;
+
+/// A charm's directory, with hook tools beside it and the state that they keep.
+#[derive(Debug)]
+pub struct CharmDir {
+    folder: TempDir,
+    program: PathBuf,
+}
+
+impl CharmDir {
+    /// A directory for a charm that `program` implements, with hook tools that `tools`
+    /// implements: a program whose `main` calls [`hook_tools::main`].
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made.
+    pub fn new(program: impl Into<PathBuf>, tools: &Path) -> io::Result<Self> {
+        let folder = TempDir::with_prefix("charm-tracing-")?;
+        let dir = Self {
+            folder,
+            program: program.into(),
+        };
+        for made in [dir.path(), dir.tools(), dir.state()] {
+            fs::create_dir(made)?;
+        }
+        fs::write(
+            dir.path().join("metadata.yaml"),
+            "name: hello-k8s\nsummary: says hello\n",
+        )?;
+        for tool in hook_tools::NAMES {
+            symlink(tools, dir.tools().join(tool))?;
+        }
+        Ok(dir)
+    }
+
+    /// The charm's own directory, its working directory.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("charm")
+    }
+
+    /// Where the hook tools keep what they are told.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn tools(&self) -> PathBuf {
+        self.folder.path().join("tools")
+    }
+
+    /// The lines that `juju-log` was told, each with its level before it.
+    pub fn juju_log(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.state().join("juju-log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// An execution for `dispatch_path`, `hooks/install`, with the environment of unit `hello/0`.
+    pub fn dispatch(&self, dispatch_path: &str) -> CharmRun {
+        let mut run = CharmRun {
+            program: self.program.clone(),
+            directory: self.path(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+        };
+        let path = env::var_os("PATH").unwrap_or_default();
+        let mut tools_first = vec![self.tools()];
+        tools_first.extend(env::split_paths(&path));
+        let path = env::join_paths(tools_first).unwrap_or(path);
+        run.environment.insert("PATH".into(), path);
+        run.environment
+            .insert(hook_tools::STATE_VARIABLE.into(), self.state().into());
+        run.environment
+            .insert("JUJU_CHARM_DIR".into(), self.path().into());
+        let run = run
+            .variable("JUJU_DISPATCH_PATH", dispatch_path)
+            .variable("JUJU_UNIT_NAME", "hello/0")
+            .variable("JUJU_MODEL_NAME", "welcome")
+            .variable("JUJU_MODEL_UUID", "cdcaed9f-336d-47d3-83ba-d9ea9047b18c")
+            .variable("JUJU_VERSION", "3.6.8")
+            .variable("JUJU_CONTEXT_ID", "hello/0-run-commands-1");
+        match dispatch_path.split_once('/') {
+            Some(("actions", action)) => run.variable("JUJU_ACTION_NAME", action),
+            Some((_, hook)) => run.variable("JUJU_HOOK_NAME", hook),
+            None => run,
+        }
+    }
+}
+
+/// One execution that is about to begin. Its environment is exactly what is put into it.
+#[derive(Debug, Clone)]
+pub struct CharmRun {
+    program: PathBuf,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    environment: BTreeMap<OsString, OsString>,
+}
+
+/// An execution that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+    /// How long it took, the start of the process included.
+    pub took: Duration,
+}
+
+impl CharmRun {
+    /// Sets a variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Removes every variable whose name begins with `prefix`.
+    #[must_use]
+    pub fn without(mut self, prefix: &str) -> Self {
+        let begins = |name: &OsString| name.to_string_lossy().starts_with(prefix);
+        self.environment.retain(|name, _| !begins(name));
+        self
+    }
+
+    /// Appends an argument.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// The process to be, for a test that wants to hold it in its own hands.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment);
+        command.current_dir(&self.directory);
+        command
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    #[expect(clippy::expect_used, reason = "a test cannot go on without its charm")]
+    pub fn run(&self) -> Finished {
+        let began = Instant::now();
+        let output = self.command().output().expect("start the charm");
+        Finished::of(&output, began.elapsed())
+    }
+}
+
+impl Finished {
+    fn of(output: &Output, took: Duration) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+            took,
+        }
+    }
+}
