@@ -62,11 +62,7 @@ impl Root {
         note_panics();
         TRACED.fetch_add(1, Ordering::Relaxed);
         *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
-        Some(Self {
-            context,
-            key,
-            reach,
-        })
+        Some(Self { context, key })
     }
 }
 
@@ -74,12 +70,10 @@ impl Drop for Root {
     fn drop(&mut self) {
         self.key.finish(None);
         TRACED.fetch_sub(1, Ordering::Relaxed);
-        if self.reach == Reach::Process {
-            PROCESS_ROOT
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
-        }
+        PROCESS_ROOT
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
