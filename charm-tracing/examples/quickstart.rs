@@ -28,10 +28,7 @@ mod charm {
     impl HelloCharm {
         fn new() -> Self {
             // A charm that is related to a backend asks the relation; this one is told.
-            Self {
-                tracing_endpoint: std::env::var("QUICKSTART_ENDPOINT").ok(),
-                workload: Workload,
-            }
+            Self { tracing_endpoint: std::env::var("QUICKSTART_ENDPOINT").ok(), workload: Workload }
         }
 
         fn on_event(&mut self, event: &Event) -> Result<(), Error> {
@@ -160,27 +157,16 @@ fn show() -> io::Result<()> {
     let program = std::env::current_exe()?;
     let charm = CharmDir::new(&program, &program)?;
     let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "A receiver for OTLP/HTTP listens on {}.\n",
-        receiver.endpoint()
-    )?;
+    writeln!(out, "A receiver for OTLP/HTTP listens on {}.\n", receiver.endpoint())?;
     for (nth, dispatch_path) in EVENTS.into_iter().enumerate() {
         let run = charm.dispatch(dispatch_path);
-        let finished = run
-            .variable("QUICKSTART_ENDPOINT", &receiver.endpoint())
-            .run();
-        let code = finished
-            .code
-            .map_or("none".to_owned(), |code| code.to_string());
+        let finished = run.variable("QUICKSTART_ENDPOINT", &receiver.endpoint()).run();
+        let code = finished.code.map_or("none".to_owned(), |code| code.to_string());
         writeln!(out, "Juju runs {dispatch_path}: exit code {code}")?;
         match receiver.traces().get(nth) {
             Some(trace) => writeln!(out, "{}", Tree::new(trace, Palette::of_stdout()))?,
             None => {
-                return Err(io::Error::other(format!(
-                    "no trace arrived:\n{}",
-                    finished.stderr
-                )));
+                return Err(io::Error::other(format!("no trace arrived:\n{}", finished.stderr)));
             }
         }
     }

@@ -32,12 +32,7 @@ impl CallSite {
         file: &'static str,
         line: u32,
     ) -> Self {
-        Self {
-            span_name,
-            function,
-            file,
-            line,
-        }
+        Self { span_name, function, file, line }
     }
 }
 
@@ -92,10 +87,7 @@ impl Span {
     /// Sets `key`, in the place of an earlier value if there is one.
     pub(crate) fn set_attribute(&mut self, attribute: KeyValue) {
         let attributes = &mut self.detail_mut().attributes;
-        match attributes
-            .iter_mut()
-            .find(|known| known.key == attribute.key)
-        {
+        match attributes.iter_mut().find(|known| known.key == attribute.key) {
             Some(known) => *known = attribute,
             None => attributes.push(attribute),
         }
@@ -116,10 +108,7 @@ impl Span {
         if !failed_child.is_some_and(|child| failure.carries(&child)) {
             self.detail_mut().events.push(exception(failure, at));
         }
-        self.set_attribute(KeyValue::new(
-            "error.type",
-            Value::from(failure.error_type.clone()),
-        ));
+        self.set_attribute(KeyValue::new("error.type", Value::from(failure.error_type.clone())));
         self.set_status(Status::error(failure.message.clone()));
     }
 }
@@ -214,14 +203,7 @@ impl Collector {
             return None;
         }
         let slot = spans.open.insert(span);
-        Some((
-            SpanKey {
-                collector: Arc::clone(self),
-                slot,
-                id,
-            },
-            context,
-        ))
+        Some((SpanKey { collector: Arc::clone(self), slot, id }, context))
     }
 
     /// Closes the collector: spans still open are finished as they are and marked. Nothing can be opened afterwards.
@@ -240,11 +222,7 @@ impl Collector {
     }
 
     fn context_of(&self, id: SpanId, parent: &SpanContext) -> SpanContext {
-        let trace = if parent.is_valid() {
-            parent
-        } else {
-            &self.trace
-        };
+        let trace = if parent.is_valid() { parent } else { &self.trace };
         SpanContext::new(
             trace.trace_id(),
             id,
@@ -274,10 +252,7 @@ impl SpanKey {
 
     /// Changes the span if it is still open.
     pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Span) -> R) -> Option<R> {
-        self.collector
-            .lock()
-            .open_mut(self.slot, self.id)
-            .map(change)
+        self.collector.lock().open_mut(self.slot, self.id).map(change)
     }
 
     /// Adds an event; where `time` is absent it happens now.
@@ -290,9 +265,7 @@ impl SpanKey {
         let now = self.collector.clock.now();
         let at = nanos_to_time(time.map_or(now, |time| place(time, now)));
         self.edit(|span| {
-            span.detail_mut()
-                .events
-                .push(Event::new(name, at, attributes, 0));
+            span.detail_mut().events.push(Event::new(name, at, attributes, 0));
         });
     }
 
@@ -341,15 +314,11 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        Self {
-            epoch_nanos: time_to_nanos(SystemTime::now()),
-            started: Instant::now(),
-        }
+        Self { epoch_nanos: time_to_nanos(SystemTime::now()), started: Instant::now() }
     }
 
     fn now(&self) -> u64 {
-        self.epoch_nanos
-            .saturating_add(nanos(self.started.elapsed()))
+        self.epoch_nanos.saturating_add(nanos(self.started.elapsed()))
     }
 }
 
@@ -359,11 +328,7 @@ impl Clock {
 fn place(time: SystemTime, now: u64) -> u64 {
     const SAME_MOMENT: u64 = 1_000_000;
     let given = time_to_nanos(time);
-    if given.abs_diff(now) <= SAME_MOMENT {
-        now
-    } else {
-        given
-    }
+    if given.abs_diff(now) <= SAME_MOMENT { now } else { given }
 }
 
 fn time_to_nanos(time: SystemTime) -> u64 {

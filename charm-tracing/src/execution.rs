@@ -150,19 +150,11 @@ pub struct ErrorText {
 impl ErrorText {
     fn of<E: Display>(error: &E) -> Self {
         let (message, printed) = (error.to_string(), format!("{error:#}"));
-        Self {
-            error_type: type_name::<E>(),
-            message,
-            printed,
-        }
+        Self { error_type: type_name::<E>(), message, printed }
     }
 
     fn failure(&self) -> Failure<'_> {
-        Failure {
-            error_type: self.error_type,
-            message: &self.message,
-            source: None,
-        }
+        Failure { error_type: self.error_type, message: &self.message, source: None }
     }
 
     /// As the standard library does for a `main` that returns an error.
@@ -221,12 +213,7 @@ impl Execution {
         } else {
             None
         };
-        Self {
-            environment,
-            event,
-            options: None,
-            tracing,
-        }
+        Self { environment, event, options: None, tracing }
     }
 
     /// The event that Juju runs the charm for.
@@ -301,12 +288,7 @@ impl Execution {
     }
 
     fn finish(&mut self) {
-        let Some(Tracing {
-            collector,
-            attached,
-            root,
-        }) = self.tracing.take()
-        else {
+        let Some(Tracing { collector, attached, root }) = self.tracing.take() else {
             return;
         };
         drop(attached);
@@ -324,10 +306,7 @@ impl Execution {
         }
         if !self.environment.is_juju() {
             let service = &config.service_name;
-            self.say(
-                Level::Info,
-                &format!("not run by Juju; traced as service `{service}`"),
-            );
+            self.say(Level::Info, &format!("not run by Juju; traced as service `{service}`"));
         }
         let spans = collector.close();
         let left = |timeout: Duration| timeout.saturating_sub(began.elapsed());
@@ -375,11 +354,7 @@ impl Tracing {
         let name = root_name(environment, event);
         let root = Root::open(&collector, &parent, name, detail)?;
         let attached = root.context.clone().attach();
-        Some(Self {
-            collector,
-            attached,
-            root,
-        })
+        Some(Self { collector, attached, root })
     }
 }
 
@@ -389,16 +364,11 @@ fn place_in_jujus_trace(juju: Option<SpanContext>) -> (SpanContext, SpanContext,
     let trace =
         |id, state| SpanContext::new(id, SpanId::INVALID, TraceFlags::SAMPLED, false, state);
     match juju {
-        Some(parent) if parent.is_sampled() => (
-            trace(parent.trace_id(), parent.trace_state().clone()),
-            parent,
-            None,
-        ),
+        Some(parent) if parent.is_sampled() => {
+            (trace(parent.trace_id(), parent.trace_state().clone()), parent, None)
+        }
         unsampled => {
-            let own = trace(
-                RandomIdGenerator::default().new_trace_id(),
-                TraceState::NONE,
-            );
+            let own = trace(RandomIdGenerator::default().new_trace_id(), TraceState::NONE);
             (own, SpanContext::NONE, unsampled.map(Link::with_context))
         }
     }
@@ -420,11 +390,7 @@ fn root_name(environment: &Environment, event: &Event) -> String {
 /// });
 /// ```
 pub fn event<R>(name: impl Into<Cow<'static, str>>, handle: impl FnOnce() -> R) -> R {
-    let _span = EventSpan {
-        name: name.into(),
-        kind: "custom",
-    }
-    .open();
+    let _span = EventSpan { name: name.into(), kind: "custom" }.open();
     handle()
 }
 
@@ -436,10 +402,7 @@ struct EventSpan {
 
 impl EventSpan {
     fn juju(event: &Event) -> Self {
-        Self {
-            name: event.name().to_owned().into(),
-            kind: event.kind().as_str(),
-        }
+        Self { name: event.name().to_owned().into(), kind: event.kind().as_str() }
     }
 
     /// Opens it and makes it current.
@@ -452,10 +415,8 @@ impl EventSpan {
             ],
             ..Detail::default()
         };
-        let span = SpanGuard::open(
-            Name::Text(format!("event: {}", self.name).into()),
-            Some(detail),
-        );
+        let span =
+            SpanGuard::open(Name::Text(format!("event: {}", self.name).into()), Some(detail));
         span.add_event(self.name);
         span
     }

@@ -20,10 +20,7 @@ fn attributes(config: &Config, environment: &Environment) -> Vec<KeyValue> {
     let known = [
         ("service.name", Some(config.service_name.clone())),
         ("service.namespace", owned(environment.model_uuid())),
-        (
-            "service.instance.id",
-            environment.unit_number().map(|number| number.to_string()),
-        ),
+        ("service.instance.id", environment.unit_number().map(|number| number.to_string())),
         // What Grafana's Juju dashboards select by.
         ("compose_service", Some(config.service_name.clone())),
         ("charm", charm),
@@ -35,14 +32,9 @@ fn attributes(config: &Config, environment: &Environment) -> Vec<KeyValue> {
         // By the specification only OpenTelemetry's own SDKs call themselves `opentelemetry`.
         ("telemetry.sdk.name", owned(Some(env!("CARGO_PKG_NAME")))),
         ("telemetry.sdk.language", owned(Some("rust"))),
-        (
-            "telemetry.sdk.version",
-            owned(Some(env!("CARGO_PKG_VERSION"))),
-        ),
+        ("telemetry.sdk.version", owned(Some(env!("CARGO_PKG_VERSION")))),
     ];
-    let present = known
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)));
+    let present = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
     present
         .map(|(key, value)| KeyValue::new(Key::from_static_str(key), Value::from(value)))
         .collect()

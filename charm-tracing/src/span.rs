@@ -49,16 +49,9 @@ impl Root {
     ) -> Option<Self> {
         let name = Name::Text(name.into());
         let detail = Some(Box::new(detail));
-        let (key, span_context) = collector.start(Start {
-            parent,
-            name,
-            time: None,
-            detail,
-        })?;
+        let (key, span_context) = collector.start(Start { parent, name, time: None, detail })?;
         let span = RecordedSpan::new(key.clone(), span_context);
-        let context = Context::new()
-            .with_value(Traced(Arc::clone(collector)))
-            .with_span(span);
+        let context = Context::new().with_value(Traced(Arc::clone(collector))).with_span(span);
         note_panics();
         TRACED.fetch_add(1, Ordering::Relaxed);
         *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
@@ -70,10 +63,7 @@ impl Drop for Root {
     fn drop(&mut self) {
         self.key.finish(None);
         TRACED.fetch_sub(1, Ordering::Relaxed);
-        PROCESS_ROOT
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -101,10 +91,7 @@ pub(crate) fn with_parent<R>(
         Found::Here(result) => Some(result),
         Found::Suppressed => None,
         Found::Elsewhere(use_context) => {
-            let root = PROCESS_ROOT
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()?;
+            let root = PROCESS_ROOT.read().unwrap_or_else(PoisonError::into_inner).clone()?;
             let Traced(collector) = root.get::<Traced>()?;
             Some(use_context(&root, collector))
         }
@@ -113,9 +100,7 @@ pub(crate) fn with_parent<R>(
 
 /// The execution that `context` belongs to, with the context to hang a span under.
 pub(crate) fn collector_of(context: &Context) -> Option<Arc<Collector>> {
-    context
-        .get::<Traced>()
-        .map(|Traced(collector)| Arc::clone(collector))
+    context.get::<Traced>().map(|Traced(collector)| Arc::clone(collector))
 }
 
 /// A span as the OpenTelemetry API sees it. Dropping it ends it.
@@ -127,16 +112,10 @@ pub(crate) struct RecordedSpan {
 }
 
 impl RecordedSpan {
-    pub(crate) const IGNORED: Self = Self {
-        key: None,
-        context: SpanContext::NONE,
-    };
+    pub(crate) const IGNORED: Self = Self { key: None, context: SpanContext::NONE };
 
     pub(crate) fn new(key: SpanKey, context: SpanContext) -> Self {
-        Self {
-            key: Some(key),
-            context,
-        }
+        Self { key: Some(key), context }
     }
 
     fn edit(&self, change: impl FnOnce(&mut Span)) {
@@ -217,18 +196,10 @@ impl OpenSpan {
         let detail = detail.map(Box::new);
         with_parent(|context, collector| {
             let parent = context.span();
-            let start = Start {
-                parent: parent.span_context(),
-                name,
-                time: None,
-                detail,
-            };
+            let start = Start { parent: parent.span_context(), name, time: None, detail };
             let (key, span_context) = collector.start(start)?;
             let span = RecordedSpan::new(key.clone(), span_context);
-            Some(Self {
-                key,
-                context: context.with_span(span),
-            })
+            Some(Self { key, context: context.with_span(span) })
         })
         .flatten()
     }
@@ -248,8 +219,7 @@ impl SpanHandle {
     /// Sets an attribute.
     pub fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
         if let Some(span) = &self.0 {
-            span.key
-                .edit(|span| span.set_attribute(KeyValue::new(key, value)));
+            span.key.edit(|span| span.set_attribute(KeyValue::new(key, value)));
         }
     }
 
@@ -263,8 +233,7 @@ impl SpanHandle {
     /// Ends the span of a future that was dropped before it was done.
     pub fn cancel(self) {
         if let Some(span) = &self.0 {
-            span.key
-                .edit(|span| span.set_status(Status::error("cancelled")));
+            span.key.edit(|span| span.set_status(Status::error("cancelled")));
         }
     }
 }
@@ -304,13 +273,11 @@ pub fn enter(site: &'static CallSite) -> SpanGuard {
 impl SpanGuard {
     #[inline(never)]
     pub(crate) fn open(name: Name, detail: Option<Detail>) -> Self {
-        Self(
-            OpenSpan::start(name, detail).map(|OpenSpan { key, context }| CurrentOnThread {
-                key,
-                made_in_panic: thread::panicking(),
-                _attached: context.attach(),
-            }),
-        )
+        Self(OpenSpan::start(name, detail).map(|OpenSpan { key, context }| CurrentOnThread {
+            key,
+            made_in_panic: thread::panicking(),
+            _attached: context.attach(),
+        }))
     }
 
     /// Whether anything is recorded here.
@@ -322,8 +289,7 @@ impl SpanGuard {
     /// Sets an attribute.
     pub fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
         if let Some(span) = &self.0 {
-            span.key
-                .edit(|span| span.set_attribute(KeyValue::new(key, value)));
+            span.key.edit(|span| span.set_attribute(KeyValue::new(key, value)));
         }
     }
 
@@ -379,11 +345,7 @@ impl Failure<'_> {
         let say = AssertUnwindSafe(|| (self.message.to_string(), self.sources()));
         let (message, sources) = panic::catch_unwind(say)
             .unwrap_or_else(|_| ("the error's own message panicked".to_owned(), Vec::new()));
-        FailureText {
-            error_type: Cow::Borrowed(self.error_type),
-            message,
-            sources,
-        }
+        FailureText { error_type: Cow::Borrowed(self.error_type), message, sources }
     }
 
     fn sources(&self) -> Vec<String> {
@@ -399,10 +361,7 @@ thread_local! {
 
 /// What the panic that is unwinding on this thread said.
 pub(crate) fn last_panic() -> FailureText {
-    let message = LAST_PANIC
-        .try_with(|last| last.try_borrow().ok()?.clone())
-        .ok()
-        .flatten();
+    let message = LAST_PANIC.try_with(|last| last.try_borrow().ok()?.clone()).ok().flatten();
     FailureText {
         error_type: Cow::Borrowed("panic"),
         message: message.unwrap_or_else(|| "panicked".to_owned()),
@@ -446,10 +405,7 @@ fn panic_message(info: &PanicHookInfo<'_>) -> String {
 /// ```
 pub fn current_span() -> Option<CurrentSpan> {
     let context = with_parent(|context, _| context.clone())?;
-    context
-        .span()
-        .is_recording()
-        .then_some(CurrentSpan { context })
+    context.span().is_recording().then_some(CurrentSpan { context })
 }
 
 /// The span that was current when [`current_span`] was called.
@@ -472,9 +428,7 @@ impl CurrentSpan {
         name: impl Into<Cow<'static, str>>,
         attributes: impl IntoIterator<Item = KeyValue>,
     ) {
-        self.context
-            .span()
-            .add_event(name, attributes.into_iter().collect());
+        self.context.span().add_event(name, attributes.into_iter().collect());
     }
 
     /// Sets the status. By the specification `Ok` is final and `Error` outranks `Unset`.

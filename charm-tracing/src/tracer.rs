@@ -38,8 +38,7 @@ impl Tracer for ExecutionTracer {
     type Span = RecordedSpan;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> RecordedSpan {
-        self.record(builder, parent)
-            .unwrap_or(RecordedSpan::IGNORED)
+        self.record(builder, parent).unwrap_or(RecordedSpan::IGNORED)
     }
 }
 
@@ -52,19 +51,12 @@ impl ExecutionTracer {
         let (collector, fallback) = match collector_of(parent) {
             Some(collector) => (collector, None),
             None => with_parent(|context, collector| {
-                (
-                    Arc::clone(collector),
-                    Some(context.span().span_context().clone()),
-                )
+                (Arc::clone(collector), Some(context.span().span_context().clone()))
             })?,
         };
         // A parent from outside (a propagated one) is kept; where there is none the span hangs
         // under what is current, at last the root.
-        let parent = if given.is_valid() {
-            given
-        } else {
-            fallback.unwrap_or(given)
-        };
+        let parent = if given.is_valid() { given } else { fallback.unwrap_or(given) };
         self.start(builder, &collector, &parent)
     }
 
@@ -83,12 +75,7 @@ impl ExecutionTracer {
             ..Detail::default()
         };
         let (name, time) = (Name::Text(builder.name), builder.start_time);
-        let start = Start {
-            parent,
-            name,
-            time,
-            detail: Some(Box::new(detail)),
-        };
+        let start = Start { parent, name, time, detail: Some(Box::new(detail)) };
         let (key, context) = collector.start(start)?;
         Some(RecordedSpan::new(key, context))
     }

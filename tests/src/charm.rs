@@ -31,17 +31,11 @@ impl CharmDir {
     /// When the directory cannot be made.
     pub fn new(program: impl Into<PathBuf>, tools: &Path) -> io::Result<Self> {
         let folder = TempDir::with_prefix("charm-tracing-")?;
-        let dir = Self {
-            folder,
-            program: program.into(),
-        };
+        let dir = Self { folder, program: program.into() };
         for made in [dir.path(), dir.tools(), dir.state()] {
             fs::create_dir(made)?;
         }
-        fs::write(
-            dir.path().join("metadata.yaml"),
-            "name: hello-k8s\nsummary: says hello\n",
-        )?;
+        fs::write(dir.path().join("metadata.yaml"), "name: hello-k8s\nsummary: says hello\n")?;
         for tool in hook_tools::NAMES {
             symlink(tools, dir.tools().join(tool))?;
         }
@@ -81,10 +75,8 @@ impl CharmDir {
         tools_first.extend(env::split_paths(&path));
         let path = env::join_paths(tools_first).unwrap_or(path);
         run.environment.insert("PATH".into(), path);
-        run.environment
-            .insert(hook_tools::STATE_VARIABLE.into(), self.state().into());
-        run.environment
-            .insert("JUJU_CHARM_DIR".into(), self.path().into());
+        run.environment.insert(hook_tools::STATE_VARIABLE.into(), self.state().into());
+        run.environment.insert("JUJU_CHARM_DIR".into(), self.path().into());
         let run = run
             .variable("JUJU_DISPATCH_PATH", dispatch_path)
             .variable("JUJU_UNIT_NAME", "hello/0")
@@ -148,10 +140,7 @@ impl CharmRun {
     /// The process to be, for a test that wants to hold it in its own hands.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.arguments)
-            .env_clear()
-            .envs(&self.environment);
+        command.args(&self.arguments).env_clear().envs(&self.environment);
         command.current_dir(&self.directory);
         command
     }

@@ -8,13 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the tools are called by.
-pub const NAMES: [&str; 5] = [
-    "action-fail",
-    "config-get",
-    "is-leader",
-    "juju-log",
-    "status-set",
-];
+pub const NAMES: [&str; 5] = ["action-fail", "config-get", "is-leader", "juju-log", "status-set"];
 
 /// Where the tools keep their state.
 pub const STATE_VARIABLE: &str = "FAKE_JUJU_STATE";
@@ -47,33 +41,22 @@ fn act(tool: &str, arguments: &[String]) -> io::Result<()> {
 
 /// `LEVEL message` of `--log-level LEVEL -- message`.
 fn log_line(arguments: &[String]) -> String {
-    let level = after(arguments, "--log-level")
-        .first()
-        .map_or("INFO", String::as_str);
+    let level = after(arguments, "--log-level").first().map_or("INFO", String::as_str);
     format!("{level} {}", after(arguments, "--").join(" "))
 }
 
 /// What stands behind `flag`.
 fn after<'a>(arguments: &'a [String], flag: &str) -> &'a [String] {
     let place = arguments.iter().position(|argument| argument == flag);
-    place
-        .and_then(|place| arguments.get(place + 1..))
-        .unwrap_or_default()
+    place.and_then(|place| arguments.get(place + 1..)).unwrap_or_default()
 }
 
 /// Appends a line to what the tool keeps.
 fn note(tool: &str, line: &str) -> io::Result<()> {
-    let folder = env::var_os(STATE_VARIABLE)
-        .map(PathBuf::from)
-        .ok_or_else(|| {
-            io::Error::other(format!(
-                "{STATE_VARIABLE} is not set: this tool is for tests"
-            ))
-        })?;
+    let folder = env::var_os(STATE_VARIABLE).map(PathBuf::from).ok_or_else(|| {
+        io::Error::other(format!("{STATE_VARIABLE} is not set: this tool is for tests"))
+    })?;
     fs::create_dir_all(&folder)?;
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join(tool))?;
+    let mut file = OpenOptions::new().create(true).append(true).open(folder.join(tool))?;
     writeln!(file, "{}", line.replace('\n', " "))
 }

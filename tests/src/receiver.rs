@@ -56,11 +56,7 @@ pub struct Answer {
 impl Answer {
     /// An answer that is a status and nothing else.
     pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 }
 
@@ -118,12 +114,7 @@ impl Receiver {
     pub fn traces(&self) -> Vec<Trace> {
         let accepted = |received: &Received| (200..300).contains(&received.status);
         let received = self.received();
-        Trace::all(
-            received
-                .iter()
-                .filter(|r| accepted(r))
-                .filter_map(|r| r.request.as_ref()),
-        )
+        Trace::all(received.iter().filter(|r| accepted(r)).filter_map(|r| r.request.as_ref()))
     }
 }
 
@@ -163,17 +154,12 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
     let headers = request.headers.iter();
     Ok(Some(Head {
         path: request.path.unwrap_or_default().to_owned(),
-        headers: headers
-            .map(|h| (h.name.to_lowercase(), text(h.value)))
-            .collect(),
+        headers: headers.map(|h| (h.name.to_lowercase(), text(h.value))).collect(),
     }))
 }
 
 fn read_body(reader: &mut impl Read, head: &Head) -> io::Result<Vec<u8>> {
-    let length = head
-        .headers
-        .get("content-length")
-        .and_then(|length| length.parse().ok());
+    let length = head.headers.get("content-length").and_then(|length| length.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
     Ok(body)
@@ -182,10 +168,7 @@ fn read_body(reader: &mut impl Read, head: &Head) -> io::Result<Vec<u8>> {
 /// Keeps the request and decides what it is answered with.
 fn record(shared: &Mutex<Shared>, head: Head, body: &[u8]) -> Answer {
     let mut shared = lock(shared);
-    let answer = shared
-        .script
-        .pop_front()
-        .unwrap_or_else(|| Answer::status(200));
+    let answer = shared.script.pop_front().unwrap_or_else(|| Answer::status(200));
     shared.received.push(Received {
         wire_bytes: body.len(),
         request: decode(&head.headers, body),
@@ -197,9 +180,7 @@ fn record(shared: &Mutex<Shared>, head: Head, body: &[u8]) -> Answer {
 }
 
 fn decode(headers: &HashMap<String, String>, body: &[u8]) -> Option<ExportTraceServiceRequest> {
-    let gzipped = headers
-        .get("content-encoding")
-        .is_some_and(|encoding| encoding == "gzip");
+    let gzipped = headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip");
     let mut plain = Vec::new();
     if gzipped {
         MultiGzDecoder::new(body).read_to_end(&mut plain).ok()?;
@@ -210,16 +191,8 @@ fn decode(headers: &HashMap<String, String>, body: &[u8]) -> Option<ExportTraceS
 }
 
 fn respond(writer: &mut impl Write, answer: &Answer) -> io::Result<()> {
-    let Answer {
-        status,
-        headers,
-        body,
-    } = answer;
-    write!(
-        writer,
-        "HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n",
-        body.len()
-    )?;
+    let Answer { status, headers, body } = answer;
+    write!(writer, "HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n", body.len())?;
     for (name, value) in headers {
         write!(writer, "{name}: {value}\r\n")?;
     }

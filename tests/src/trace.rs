@@ -77,20 +77,12 @@ impl Trace {
     pub fn all<'a>(requests: impl IntoIterator<Item = &'a ExportTraceServiceRequest>) -> Vec<Self> {
         let mut traces: Vec<Self> = Vec::new();
         let mut by_id = HashMap::new();
-        for resource_spans in requests
-            .into_iter()
-            .flat_map(|request| &request.resource_spans)
-        {
+        for resource_spans in requests.into_iter().flat_map(|request| &request.resource_spans) {
             let resource = resource_spans.resource.as_ref();
-            let resource = resource
-                .map(|resource| map_of(&resource.attributes))
-                .unwrap_or_default();
+            let resource =
+                resource.map(|resource| map_of(&resource.attributes)).unwrap_or_default();
             for scope_spans in &resource_spans.scope_spans {
-                let scope = scope_spans
-                    .scope
-                    .as_ref()
-                    .map(|s| s.name.clone())
-                    .unwrap_or_default();
+                let scope = scope_spans.scope.as_ref().map(|s| s.name.clone()).unwrap_or_default();
                 for span in &scope_spans.spans {
                     let id = hex(&span.trace_id);
                     let index = *by_id.entry(id.clone()).or_insert_with(|| {
@@ -111,23 +103,14 @@ impl Trace {
 
     fn new(id: String, resource: BTreeMap<String, String>) -> Self {
         let (spans, place, children) = Default::default();
-        Self {
-            id,
-            resource,
-            spans,
-            place,
-            children,
-        }
+        Self { id, resource, spans, place, children }
     }
 
     fn index(&mut self) {
         self.spans.sort_by_key(|span| span.start);
         for (index, span) in self.spans.iter().enumerate() {
             self.place.insert(span.id.clone(), index);
-            self.children
-                .entry(span.parent.clone())
-                .or_default()
-                .push(index);
+            self.children.entry(span.parent.clone()).or_default().push(index);
         }
     }
 
@@ -138,10 +121,7 @@ impl Trace {
     /// When there is none, or more than one.
     #[expect(clippy::panic, reason = "an assertion of tests")]
     pub fn root(&self) -> &Span {
-        let mut roots = self
-            .spans
-            .iter()
-            .filter(|span| self.parent_of(span).is_none());
+        let mut roots = self.spans.iter().filter(|span| self.parent_of(span).is_none());
         match (roots.next(), roots.next()) {
             (Some(root), None) => root,
             (first, second) => panic!("one root wanted, found {first:?} and {second:?}"),
@@ -169,27 +149,19 @@ impl Trace {
 
     /// The span that `span` hangs under, if it is in this trace.
     pub fn parent_of(&self, span: &Span) -> Option<&Span> {
-        self.place
-            .get(&span.parent)
-            .and_then(|&place| self.spans.get(place))
+        self.place.get(&span.parent).and_then(|&place| self.spans.get(place))
     }
 
     /// The spans that hang under `span`, in the order of their starts.
     pub fn children<'a>(&'a self, span: &'a Span) -> impl Iterator<Item = &'a Span> {
         let places = self.children.get(&span.id);
-        places
-            .into_iter()
-            .flatten()
-            .filter_map(|&place| self.spans.get(place))
+        places.into_iter().flatten().filter_map(|&place| self.spans.get(place))
     }
 
     /// The names from the root down to `span`.
     pub fn path(&self, span: &Span) -> Vec<&str> {
         let mut path: Vec<&str> = Vec::new();
-        let mut next = self
-            .place
-            .get(&span.id)
-            .and_then(|&place| self.spans.get(place));
+        let mut next = self.place.get(&span.id).and_then(|&place| self.spans.get(place));
         while let Some(span) = next {
             path.push(&span.name);
             next = self.parent_of(span);
@@ -201,11 +173,7 @@ impl Trace {
     /// The names as an indented tree, two spaces a level: what a test compares with.
     pub fn outline(&self) -> String {
         let mut lines = String::new();
-        for root in self
-            .spans
-            .iter()
-            .filter(|span| self.parent_of(span).is_none())
-        {
+        for root in self.spans.iter().filter(|span| self.parent_of(span).is_none()) {
             self.outline_from(root, 0, &mut lines);
         }
         lines
@@ -259,11 +227,7 @@ impl Span {
             end: span.end_time_unix_nano,
             attributes: map_of(&span.attributes),
             events: span.events.iter().map(event).collect(),
-            links: span
-                .links
-                .iter()
-                .map(|l| (hex(&l.trace_id), hex(&l.span_id)))
-                .collect(),
+            links: span.links.iter().map(|l| (hex(&l.trace_id), hex(&l.span_id))).collect(),
             status: Status::of(span.status.as_ref()),
             kind: span.kind,
         }
@@ -281,10 +245,7 @@ impl Span {
 
     /// The names of its events.
     pub fn event_names(&self) -> Vec<&str> {
-        self.events
-            .iter()
-            .map(|event| event.name.as_str())
-            .collect()
+        self.events.iter().map(|event| event.name.as_str()).collect()
     }
 }
 
@@ -307,10 +268,7 @@ impl Status {
 }
 
 fn map_of(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    attributes
-        .iter()
-        .map(|kv| (kv.key.clone(), text_of(kv.value.as_ref())))
-        .collect()
+    attributes.iter().map(|kv| (kv.key.clone(), text_of(kv.value.as_ref()))).collect()
 }
 
 fn text_of(value: Option<&AnyValue>) -> String {

@@ -23,11 +23,7 @@ impl Palette {
     /// Colours on a terminal, unless `NO_COLOR` is set to something (<https://no-color.org>).
     pub fn of_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if std::io::stdout().is_terminal() && !refused {
-            Self::Ansi
-        } else {
-            Self::Plain
-        }
+        if std::io::stdout().is_terminal() && !refused { Self::Ansi } else { Self::Plain }
     }
 
     fn paint(self, colour: &str, text: &str) -> String {
@@ -70,15 +66,8 @@ impl<'a> Tree<'a> {
     fn rows(&self) -> Vec<Row<'a>> {
         let mut rows = Vec::new();
         let trace = self.trace;
-        for root in trace
-            .spans
-            .iter()
-            .filter(|span| trace.parent_of(span).is_none())
-        {
-            rows.push(Row {
-                span: root,
-                branch: String::new(),
-            });
+        for root in trace.spans.iter().filter(|span| trace.parent_of(span).is_none()) {
+            rows.push(Row { span: root, branch: String::new() });
             self.add_children(root, "", &mut rows);
         }
         rows
@@ -92,10 +81,7 @@ impl<'a> Tree<'a> {
             } else {
                 ("└── ", "    ")
             };
-            rows.push(Row {
-                span: child,
-                branch: format!("{indent}{branch}"),
-            });
+            rows.push(Row { span: child, branch: format!("{indent}{branch}") });
             self.add_children(child, &format!("{indent}{below}"), rows);
         }
     }
@@ -105,16 +91,8 @@ impl fmt::Display for Tree<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.rows();
         let widest = rows.iter().map(Row::width).max().unwrap_or_default();
-        let begin = rows
-            .iter()
-            .map(|row| row.span.start)
-            .min()
-            .unwrap_or_default();
-        let end = rows
-            .iter()
-            .map(|row| row.span.end)
-            .max()
-            .unwrap_or_default();
+        let begin = rows.iter().map(|row| row.span.start).min().unwrap_or_default();
+        let end = rows.iter().map(|row| row.span.end).max().unwrap_or_default();
         for row in &rows {
             let Row { span, branch } = row;
             let padding = " ".repeat(widest - row.width());
@@ -126,16 +104,10 @@ impl fmt::Display for Tree<'_> {
             };
             let branch = self.palette.paint(DIM, branch);
             let duration = human(span.duration());
-            let bar = self
-                .palette
-                .paint(if failed { RED } else { CYAN }, &bar(span, begin, end));
+            let bar = self.palette.paint(if failed { RED } else { CYAN }, &bar(span, begin, end));
             write!(formatter, "{branch}{name}{padding}  {duration:>8}  {bar}")?;
             if let Status::Error(message) = &span.status {
-                write!(
-                    formatter,
-                    "  {}",
-                    self.palette.paint(RED, &format!("✗ {message}"))
-                )?;
+                write!(formatter, "  {}", self.palette.paint(RED, &format!("✗ {message}")))?;
             }
             writeln!(formatter)?;
         }
@@ -154,12 +126,7 @@ fn bar(span: &Span, begin: u64, end: u64) -> String {
     let from = place(span.start).min(BAR_WIDTH - 1);
     let length = (place(span.end) - from.min(place(span.end))).max(1);
     let after = BAR_WIDTH - from - length;
-    format!(
-        "│{}{}{}│",
-        " ".repeat(from),
-        "█".repeat(length),
-        " ".repeat(after)
-    )
+    format!("│{}{}{}│", " ".repeat(from), "█".repeat(length), " ".repeat(after))
 }
 
 /// A duration in three digits and a unit.

@@ -48,14 +48,9 @@ fn opentelemetry_destination(environment: &Environment) -> Option<Result<Destina
         ),
     };
     let either = |signal, every| environment.variable(signal).or(environment.variable(every));
-    let certificate = either(
-        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_CERTIFICATE",
-    );
-    let headers = either(
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-        "OTEL_EXPORTER_OTLP_HEADERS",
-    );
+    let certificate =
+        either("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE");
+    let headers = either("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS");
     Some(url.map(|url| Destination {
         url,
         certificate: certificate.map(|path| ServerCertificate::File(path.into())),
@@ -69,11 +64,7 @@ fn destination(
     certificate: Option<ServerCertificate>,
 ) -> Result<Destination, String> {
     let url = traces_url(source, endpoint)?;
-    Ok(Destination {
-        url,
-        certificate,
-        headers: Vec::new(),
-    })
+    Ok(Destination { url, certificate, headers: Vec::new() })
 }
 
 /// The URL for traces under a base URL. A base that already ends in `/v1/traces` is what its
@@ -82,10 +73,7 @@ fn traces_url(source: &str, base: &str) -> Result<Uri, String> {
     let base_url = parse(source, base)?;
     let path = base_url.path().trim_end_matches('/');
     let path = path.strip_suffix(TRACES_PATH).unwrap_or(path);
-    let query = base_url
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
+    let query = base_url.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = base_url.clone().into_parts();
     parts.path_and_query = format!("{path}{TRACES_PATH}{query}").parse().ok();
     Uri::from_parts(parts).map_err(|error| not_a_url(source, base, &error.to_string()))
@@ -93,22 +81,12 @@ fn traces_url(source: &str, base: &str) -> Result<Uri, String> {
 
 fn parse(source: &str, text: &str) -> Result<Uri, String> {
     let text = text.trim();
-    let url: Uri = text
-        .parse()
-        .map_err(|error| not_a_url(source, text, &format!("{error}")))?;
+    let url: Uri = text.parse().map_err(|error| not_a_url(source, text, &format!("{error}")))?;
     match (url.scheme_str(), url.host()) {
         (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(url),
         (Some("http" | "https"), _) => Err(not_a_url(source, text, "it names no host")),
-        (Some(_), _) => Err(not_a_url(
-            source,
-            text,
-            "its scheme is neither `http` nor `https`",
-        )),
-        (None, _) => Err(not_a_url(
-            source,
-            text,
-            "it does not begin with `http://` or `https://`",
-        )),
+        (Some(_), _) => Err(not_a_url(source, text, "its scheme is neither `http` nor `https`")),
+        (None, _) => Err(not_a_url(source, text, "it does not begin with `http://` or `https://`")),
     }
 }
 
@@ -119,10 +97,7 @@ fn not_a_url(source: &str, text: &str, why: &str) -> String {
 
 /// `http://user:password@host` as it may be logged.
 fn without_credentials(text: &str) -> String {
-    match text
-        .split_once("://")
-        .map_or(("", text), |(scheme, rest)| (scheme, rest))
-    {
+    match text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest)) {
         (scheme, rest) if rest.contains('@') => {
             let host = rest.rsplit('@').next().unwrap_or_default();
             format!("{scheme}://***@{host}")
@@ -137,9 +112,7 @@ fn parse_headers(text: &str) -> Vec<(String, String)> {
     let pair = |item: &str| {
         let (key, value) = item.split_once('=')?;
         let key = key.trim();
-        let value = percent_encoding::percent_decode_str(value.trim())
-            .decode_utf8()
-            .ok()?;
+        let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok()?;
         (!key.is_empty()).then(|| (key.to_owned(), value.into_owned()))
     };
     text.split(',').filter_map(pair).collect()
@@ -160,10 +133,7 @@ mod tests {
             ("http://tempo:4318/", "http://tempo:4318/v1/traces"),
             ("https://host/a/b//", "https://host/a/b/v1/traces"),
             ("http://tempo:4318/v1/traces", "http://tempo:4318/v1/traces"),
-            (
-                "http://tempo/x?tenant=1",
-                "http://tempo/x/v1/traces?tenant=1",
-            ),
+            ("http://tempo/x?tenant=1", "http://tempo/x/v1/traces?tenant=1"),
             (" http://[::1]:4318 ", "http://[::1]:4318/v1/traces"),
         ] {
             assert_eq!(url_of(base).as_deref(), Ok(url), "{base}");
@@ -192,32 +162,18 @@ mod tests {
     #[test]
     fn first_that_is_set_is_the_destination() {
         let juju = ("JUJU_CHARM_TRACE_CONFIG_HTTP", "http://juju");
-        let traces = (
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-            "http://signal/as/it/is",
-        );
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://signal/as/it/is");
         let every = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://every");
         let options = Options::new("HelloCharm").tracing_endpoint("http://charm");
         let url = |options, pairs: &[(&str, &str)]| {
             let environment = Environment::from_pairs(pairs.iter().copied());
-            resolve(options, &environment)
-                .unwrap()
-                .map(|found| found.url.to_string())
+            resolve(options, &environment).unwrap().map(|found| found.url.to_string())
         };
         let all = [juju, traces, every];
-        assert_eq!(
-            url(Some(&options), &all).as_deref(),
-            Some("http://charm/v1/traces")
-        );
+        assert_eq!(url(Some(&options), &all).as_deref(), Some("http://charm/v1/traces"));
         assert_eq!(url(None, &all).as_deref(), Some("http://juju/v1/traces"));
-        assert_eq!(
-            url(None, &all[1..]).as_deref(),
-            Some("http://signal/as/it/is")
-        );
-        assert_eq!(
-            url(None, &all[2..]).as_deref(),
-            Some("http://every/v1/traces")
-        );
+        assert_eq!(url(None, &all[1..]).as_deref(), Some("http://signal/as/it/is"));
+        assert_eq!(url(None, &all[2..]).as_deref(), Some("http://every/v1/traces"));
         assert_eq!(url(None, &[]), None);
         assert_eq!(url(None, &[("JUJU_CHARM_TRACE_CONFIG_HTTP", "")]), None);
     }
@@ -226,24 +182,12 @@ mod tests {
     fn headers_are_percent_decoded_and_stay_with_their_destination() {
         let environment = Environment::from_pairs([
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://every"),
-            (
-                "OTEL_EXPORTER_OTLP_HEADERS",
-                "authorization=Bearer%20x, a = b ,odd,=c",
-            ),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x, a = b ,odd,=c"),
         ]);
         let found = resolve(None, &environment).unwrap().unwrap();
         let headers = [("authorization", "Bearer x"), ("a", "b")];
-        assert_eq!(
-            found.headers,
-            headers.map(|(key, value)| (key.to_owned(), value.to_owned()))
-        );
+        assert_eq!(found.headers, headers.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let options = Options::new("HelloCharm").tracing_endpoint("http://charm");
-        assert!(
-            resolve(Some(&options), &environment)
-                .unwrap()
-                .unwrap()
-                .headers
-                .is_empty()
-        );
+        assert!(resolve(Some(&options), &environment).unwrap().unwrap().headers.is_empty());
     }
 }

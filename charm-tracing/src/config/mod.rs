@@ -179,13 +179,10 @@ fn service_name(options: Option<&Options>, environment: &Environment) -> String 
 }
 
 fn timeout_of(environment: &Environment) -> Option<Duration> {
-    [
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_TIMEOUT",
-    ]
-    .iter()
-    .find_map(|name| environment.variable(name)?.trim().parse().ok())
-    .map(Duration::from_millis)
+    ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
+        .iter()
+        .find_map(|name| environment.variable(name)?.trim().parse().ok())
+        .map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -206,11 +203,7 @@ mod tests {
             ("OTEL_SDK_DISABLED", "TRUE", false),
             ("OTEL_SDK_DISABLED", "1", true),
         ] {
-            assert_eq!(
-                is_enabled(&environment(&[(name, value)])),
-                enabled,
-                "{name}={value}"
-            );
+            assert_eq!(is_enabled(&environment(&[(name, value)])), enabled, "{name}={value}");
         }
     }
 
@@ -223,10 +216,7 @@ mod tests {
         assert_eq!(service_name(Some(&named), &otel), "hello");
         assert_eq!(service_name(Some(&options), &otel), "otel");
         assert_eq!(service_name(Some(&options), &unit), "app");
-        assert_eq!(
-            service_name(Some(&options), &environment(&[])),
-            "HelloCharm"
-        );
+        assert_eq!(service_name(Some(&options), &environment(&[])), "HelloCharm");
         assert_eq!(service_name(None, &environment(&[])), "unknown_service");
     }
 

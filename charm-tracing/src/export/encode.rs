@@ -98,14 +98,7 @@ impl HttpClient for Bodies {
 }
 
 fn span_data(span: Span, trace: &SpanContext, scope: &InstrumentationScope) -> SpanData {
-    let Span {
-        id,
-        parent,
-        start,
-        end,
-        name,
-        detail,
-    } = span;
+    let Span { id, parent, start, end, name, detail } = span;
     let detail = detail.map(|detail| *detail).unwrap_or_default();
     let mut events = SpanEvents::default();
     events.events = detail.events;

@@ -45,9 +45,7 @@ pub(crate) fn deliver(
     };
     for body in merged(bodies) {
         match transport.post(&body, deadline) {
-            Ok(Reply {
-                status: 200..=299, ..
-            }) => {}
+            Ok(Reply { status: 200..=299, .. }) => {}
             Ok(Reply { status, .. }) => {
                 return Outcome::Lost(format!("the backend answered with status {status}"));
             }

@@ -21,10 +21,7 @@ pub(super) fn trusting(certificate: &ServerCertificate) -> Result<TlsConfig, Str
     let pem = read(certificate)?;
     let certificates = usable(&pem);
     if certificates.is_empty() {
-        return Err(format!(
-            "{} holds no certificate in PEM form",
-            described(certificate)
-        ));
+        return Err(format!("{} holds no certificate in PEM form", described(certificate)));
     }
     Ok(TlsConfig::builder()
         .provider(TlsProvider::Rustls)

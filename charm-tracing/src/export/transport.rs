@@ -57,11 +57,7 @@ impl Transport {
             .user_agent(concat!("charm-tracing/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Self {
-            agent,
-            url: destination.url.clone(),
-            headers: destination.headers.clone(),
-        })
+        Ok(Self { agent, url: destination.url.clone(), headers: destination.headers.clone() })
     }
 
     /// Posts one `ExportTraceServiceRequest`.
@@ -80,11 +76,7 @@ impl Transport {
         let mut answer = request.send(body).map_err(NoReply)?;
         let status = answer.status().as_u16();
         // The status decides; a body that does not come or does not end takes nothing from it.
-        let _ = answer
-            .body_mut()
-            .with_config()
-            .limit(MAX_REPLY_BYTES)
-            .read_to_vec();
+        let _ = answer.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
         Ok(Reply { status })
     }
 }

@@ -41,9 +41,7 @@ impl Environment {
         let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((key.into_string().ok()?, value.into_string().ok()?))
         };
-        Self {
-            variables: env::vars_os().filter_map(text).collect(),
-        }
+        Self { variables: env::vars_os().filter_map(text).collect() }
     }
 
     /// An environment that says exactly what is given; for tests.
@@ -53,19 +51,12 @@ impl Environment {
         V: Into<String>,
     {
         let pairs = pairs.into_iter();
-        Self {
-            variables: pairs
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        }
+        Self { variables: pairs.map(|(key, value)| (key.into(), value.into())).collect() }
     }
 
     /// A variable's value; an empty one is absent.
     pub fn variable(&self, name: &str) -> Option<&str> {
-        self.variables
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whether Juju runs this process: inside a hook there is a context to call hook tools in.
@@ -81,10 +72,7 @@ impl Environment {
     /// The application that the unit belongs to, `hello`; of a malformed unit name what stands
     /// before the slash, or all of it.
     pub fn application(&self) -> Option<&str> {
-        self.unit()?
-            .split('/')
-            .next()
-            .filter(|application| !application.is_empty())
+        self.unit()?.split('/').next().filter(|application| !application.is_empty())
     }
 
     /// The unit's number, `0`.
@@ -104,9 +92,7 @@ impl Environment {
 
     /// The charm's directory: what Juju says, else the working directory.
     pub fn charm_dir(&self) -> PathBuf {
-        let said = self
-            .variable("JUJU_CHARM_DIR")
-            .or_else(|| self.variable("CHARM_DIR"));
+        let said = self.variable("JUJU_CHARM_DIR").or_else(|| self.variable("CHARM_DIR"));
         said.map_or_else(|| PathBuf::from("."), PathBuf::from)
     }
 
@@ -158,9 +144,7 @@ impl Environment {
     /// Juju's own trace of this execution, from `TRACEPARENT` and `TRACESTATE`, else from the three
     /// `JUJU_TRACE_ID`, `JUJU_SPAN_ID` and `JUJU_TRACE_FLAGS` (Juju 4).
     pub fn trace_parent(&self) -> Option<TraceParent> {
-        let state = self
-            .variable("TRACESTATE")
-            .and_then(|state| state.parse().ok());
+        let state = self.variable("TRACESTATE").and_then(|state| state.parse().ok());
         let (trace, span, flags) = self
             .variable("TRACEPARENT")
             .and_then(split_traceparent)
@@ -173,16 +157,8 @@ impl Environment {
     fn juju_trace_variables(&self) -> Option<(TraceId, SpanId, TraceFlags)> {
         let trace = hexadecimal(self.variable("JUJU_TRACE_ID")?, 32)?;
         let span = hexadecimal(self.variable("JUJU_SPAN_ID")?, 16)?;
-        let flags: u8 = self
-            .variable("JUJU_TRACE_FLAGS")
-            .unwrap_or("0")
-            .parse()
-            .ok()?;
-        Some((
-            TraceId::from_hex(trace).ok()?,
-            SpanId::from_hex(span).ok()?,
-            TraceFlags::new(flags),
-        ))
+        let flags: u8 = self.variable("JUJU_TRACE_FLAGS").unwrap_or("0").parse().ok()?;
+        Some((TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?, TraceFlags::new(flags)))
     }
 }
 
@@ -239,10 +215,7 @@ mod tests {
             (format!("ff-{IDS}-01"), None),
             (format!("00-{}-01", IDS.to_uppercase()), None),
             (format!("00-{IDS}"), None),
-            (
-                "00-00000000000000000000000000000000-b7ad6b7169203331-01".into(),
-                None,
-            ),
+            ("00-00000000000000000000000000000000-b7ad6b7169203331-01".into(), None),
             ("rubbish".into(), None),
         ] {
             let parent = with("TRACEPARENT", &text).trace_parent();

@@ -39,11 +39,7 @@ impl Event {
             kind,
             dispatch_path: path.map(str::to_owned),
         };
-        let last = |path: &str| {
-            path.rsplit('/')
-                .find(|part| !part.is_empty())
-                .map(str::to_owned)
-        };
+        let last = |path: &str| path.rsplit('/').find(|part| !part.is_empty()).map(str::to_owned);
         if let Some(action) = environment.action() {
             return named(EventKind::Action, action);
         }
@@ -113,10 +109,7 @@ mod tests {
 
     #[test]
     fn action_name_outranks_the_path() {
-        let pairs = [
-            ("JUJU_DISPATCH_PATH", "hooks/odd"),
-            ("JUJU_ACTION_NAME", "backup"),
-        ];
+        let pairs = [("JUJU_DISPATCH_PATH", "hooks/odd"), ("JUJU_ACTION_NAME", "backup")];
         let event = Environment::from_pairs(pairs).event();
         assert_eq!((event.name(), event.kind()), ("backup", EventKind::Action));
     }

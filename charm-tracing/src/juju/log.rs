@@ -46,10 +46,7 @@ static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 
 /// Writes one line, some time before `finish` returns.
 pub(crate) fn log(environment: &Environment, level: Level, message: &str) {
-    let line = Line {
-        level,
-        text: format!("charm-tracing: {message}"),
-    };
+    let line = Line { level, text: format!("charm-tracing: {message}") };
     if let Some(line) = send_to_juju(environment, line) {
         to_stderr(&line);
     }
@@ -96,11 +93,7 @@ fn start_writer() -> Option<Writer> {
         let _ = finished.send(());
     };
     let name = "charm-tracing-log".to_owned();
-    thread::Builder::new()
-        .name(name)
-        .spawn(write_all)
-        .ok()
-        .map(|_| Writer { lines, done })
+    thread::Builder::new().name(name).spawn(write_all).ok().map(|_| Writer { lines, done })
 }
 
 /// Whether Juju took the line.

@@ -5,12 +5,10 @@ use std::path::Path;
 
 /// The `name` in `metadata.yaml`, else in `charmcraft.yaml`, of the charm in `charm_dir`.
 pub(crate) fn charm_name(charm_dir: &Path) -> Option<String> {
-    ["metadata.yaml", "charmcraft.yaml"]
-        .iter()
-        .find_map(|file| {
-            let text = fs::read_to_string(charm_dir.join(file)).ok()?;
-            top_level_name(&text)
-        })
+    ["metadata.yaml", "charmcraft.yaml"].iter().find_map(|file| {
+        let text = fs::read_to_string(charm_dir.join(file)).ok()?;
+        top_level_name(&text)
+    })
 }
 
 /// The scalar of the top-level key `name`. Charm names are `[a-z][a-z0-9-]*`, so that this one key
