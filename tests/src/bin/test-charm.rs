@@ -1,0 +1,198 @@
+//! The charm that the end-to-end tests run: one event per behaviour, named after it.
+
+#![expect(clippy::panic, clippy::print_stdout, reason = "what a charm may do, this one does")]
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::process::ExitCode;
+use std::thread;
+
+use charm_tracing::juju::Event;
+use charm_tracing::{current_span, trace_charm, trace_function, trace_method, trace_type};
+use opentelemetry::trace::{TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue, global};
+
+struct TestCharm {
+    endpoint: Option<String>,
+    store: Store,
+}
+
+#[trace_charm(tracing_endpoint = endpoint)]
+impl TestCharm {
+    const NAME: &'static str = "test-charm";
+
+    fn new() -> Result<Self, Error> {
+        match std::env::var("TEST_CHARM_CONSTRUCTOR").as_deref() {
+            Ok("fails") => Err(Error::Constructor),
+            Ok("panics") => panic!("the constructor panics"),
+            _ => {
+                let endpoint = std::env::var("TEST_CHARM_ENDPOINT").ok();
+                Ok(Self { endpoint, store: Store { items: vec!["first".into()] } })
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) -> Result<(), Error> {
+        println!("{} handles {}", Self::name(), event.name());
+        match event.name() {
+            "nested" => self.on_nested(),
+            "fails-deep" => self.on_fails_deep(),
+            "fails-anew" => self.on_fails_anew(),
+            "fails-and-recovers" => self.on_fails_and_recovers(),
+            "panics" => self.on_panics(),
+            "custom-event" => charm_tracing::event("database-ready", || self.on_database_ready()),
+            "many-spans" => self.on_many_spans(),
+            "thread" => on_thread(),
+            "opentelemetry" => on_opentelemetry(),
+            _ => {}
+        }
+        self.outcome(event.name())
+    }
+
+    const fn name() -> &'static str {
+        Self::NAME
+    }
+
+    fn outcome(&mut self, event: &str) -> Result<(), Error> {
+        match event {
+            "fails" => self.store.fail(),
+            "fails-wrapped" => self.store.fail_wrapped(),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_nested(&mut self) {
+        let first = self.store.first_mut();
+        first.push_str(" item");
+        let total = count(&self.store.items);
+        if let Some(span) = current_span() {
+            span.set_attribute("total", i64::try_from(total).unwrap_or(i64::MAX));
+            span.add_event("counted", [KeyValue::new("items", "yes")]);
+        }
+    }
+
+    fn on_fails_deep(&mut self) {
+        // The error is the charm's to handle: only the spans that returned it are failed.
+        let _ = self.store.fail_wrapped();
+    }
+
+    fn on_fails_anew(&mut self) {
+        let _ = self.store.fail_with_another_error();
+    }
+
+    fn on_fails_and_recovers(&mut self) {
+        if self.store.fail().is_err() {
+            self.store.count();
+        }
+    }
+
+    fn on_panics(&mut self) {
+        self.store.panic();
+    }
+
+    fn on_database_ready(&mut self) {
+        self.store.count();
+    }
+
+    fn on_many_spans(&mut self) {
+        for _ in 0..100_000 {
+            self.store.count();
+        }
+    }
+}
+
+struct Store {
+    items: Vec<String>,
+}
+
+#[trace_type]
+impl Store {
+    fn first_mut(&mut self) -> &mut String {
+        if self.items.is_empty() {
+            self.items.push(String::new());
+        }
+        &mut self.items[0]
+    }
+
+    fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    fn fail(&self) -> Result<(), Error> {
+        Err(Error::Store(self.items.len()))
+    }
+
+    fn fail_wrapped(&self) -> Result<(), Error> {
+        self.fail().map_err(|error| Error::Wrapped(Box::new(error)))
+    }
+
+    fn fail_with_another_error(&self) -> Result<(), Error> {
+        self.fail().map_err(|_| Error::Constructor)
+    }
+
+    fn panic(&self) {
+        panic!("the store panics with {} item", self.items.len());
+    }
+}
+
+/// One of many methods traced, the others not.
+struct Partly;
+
+impl Partly {
+    #[trace_method]
+    fn traced(&self) {
+        self.untraced();
+    }
+
+    fn untraced(&self) {}
+}
+
+#[trace_function]
+fn count(items: &[String]) -> usize {
+    items.iter().map(String::len).sum()
+}
+
+fn on_thread() {
+    thread::scope(|scope| {
+        scope.spawn(|| Partly.traced());
+    });
+}
+
+#[trace_function]
+fn on_opentelemetry() {
+    let tracer = global::tracer("library");
+    tracer.in_span("library call", |context: Context| {
+        context.span().set_attribute(KeyValue::new("library", true));
+        Partly.traced();
+    });
+}
+
+#[derive(Debug)]
+enum Error {
+    Constructor,
+    Store(usize),
+    Wrapped(Box<Error>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constructor => formatter.write_str("the constructor fails"),
+            Self::Store(items) => write!(formatter, "the store fails with {items} item"),
+            Self::Wrapped(_) => formatter.write_str("the operation fails"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Wrapped(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    charm_tracing::run(TestCharm::new, TestCharm::on_event)
+}
