@@ -7,13 +7,17 @@
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{Link, SpanContext, SpanId, TraceFlags, TraceState};
+use opentelemetry::trace::{FutureExt, Link, SpanContext, SpanId, TraceFlags, TraceState};
 use opentelemetry::{ContextGuard, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
@@ -22,7 +26,7 @@ use crate::config::{self, Charm, Config, Options};
 use crate::export::{self, Outcome as Delivery};
 use crate::juju::{self, Environment, Event, Level};
 use crate::resource::resource;
-use crate::span::{self, Failure, Root, SpanGuard};
+use crate::span::{self, Failure, Root, SpanHandle};
 use crate::tracer;
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
@@ -64,18 +68,65 @@ where
     O: Outcome,
 {
     let mut execution = Execution::begin();
-    execution.options = Some(<B::Charm as Charm>::tracing_options());
-    let life = AssertUnwindSafe(|| execution.live(construct, handle));
-    let lived = panic::catch_unwind(life);
-    if lived.is_err() {
-        execution.fail_with_panic();
-    }
-    execution.end();
-    match lived {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(Failed)) => ExitCode::FAILURE,
-        Err(panic) => panic::resume_unwind(panic),
-    }
+    execution.expect_charm::<B::Charm>();
+    let lived = panic::catch_unwind(AssertUnwindSafe(|| execution.live(construct, handle)));
+    execution.conclude(lived)
+}
+
+/// [`run`] for a charm whose constructor and handlers are `async`, on whatever executor awaits it.
+///
+/// Delivering the trace, at the end, holds the executor's thread for the export timeout at most.
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// struct HelloCharm;
+///
+/// #[charm_tracing::trace_charm]
+/// impl HelloCharm {
+///     async fn new() -> Self {
+///         Self
+///     }
+///
+///     async fn on_install(&mut self) -> Result<(), std::io::Error> {
+///         Ok(())
+///     }
+/// }
+///
+/// async fn charm() -> ExitCode {
+///     charm_tracing::run_async(HelloCharm::new, async |charm, event| match event.name() {
+///         "install" => charm.on_install().await,
+///         _ => Ok(()),
+///     })
+///     .await
+/// }
+/// ```
+pub async fn run_async<B, O>(
+    construct: impl AsyncFnOnce() -> B,
+    handle: impl AsyncFnOnce(&mut B::Charm, &Event) -> O,
+) -> ExitCode
+where
+    B: Construct,
+    O: Outcome,
+{
+    let mut execution = Execution::begin_detached(Environment::from_process());
+    execution.expect_charm::<B::Charm>();
+    let root = execution.root_context();
+    let lived = caught(execution.live_async(construct, handle)).with_context(root).await;
+    execution.conclude(lived)
+}
+
+/// Awaits a future; a panic in it comes back as a value.
+async fn caught<F: Future>(future: F) -> thread::Result<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(context));
+        match panic::catch_unwind(poll) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
 }
 
 /// The charm failed, and has said so.
@@ -196,17 +247,23 @@ pub struct Execution {
 #[derive(Debug)]
 struct Tracing {
     collector: Arc<Collector>,
-    attached: ContextGuard,
     root: Root,
+    /// Absent where the root is current only while a future is polled.
+    attached: Option<ContextGuard>,
 }
 
 impl Execution {
     /// Reads Juju's environment and opens the root span.
     pub fn begin() -> Self {
-        Self::begin_in(Environment::from_process())
+        let mut execution = Self::begin_detached(Environment::from_process());
+        if let Some(tracing) = &mut execution.tracing {
+            tracing.attached = Some(tracing.root.context.clone().attach());
+        }
+        execution
     }
 
-    fn begin_in(environment: Environment) -> Self {
+    /// Opens the root span and makes it current nowhere.
+    fn begin_detached(environment: Environment) -> Self {
         let event = environment.event();
         let tracing = if config::is_enabled(&environment) {
             Tracing::begin(&environment, &event)
@@ -223,27 +280,32 @@ impl Execution {
 
     /// Asks the charm where its traces go. Until it is asked, the environment alone decides.
     pub fn configure<C: Charm>(&mut self, charm: &C) {
-        if self.tracing.is_none() {
-            return;
-        }
-        let ask = AssertUnwindSafe(|| charm.complete_tracing_options(C::tracing_options()));
-        match panic::catch_unwind(ask) {
-            Ok(options) => self.options = Some(options),
-            Err(_) => self.say(Level::Warning, "the charm's tracing options panicked"),
-        }
+        self.ask(|| charm.complete_tracing_options(C::tracing_options()));
     }
 
     /// Opens the event's span and runs `handle` in it. What `handle` returns is returned; an `Err`
     /// is recorded on the event's span and on the root.
     pub fn dispatch<O: Outcome>(&self, handle: impl FnOnce(&Event) -> O) -> O {
         let span = EventSpan::juju(&self.event).open();
+        let attached = span.attach();
         let outcome = handle(&self.event);
+        drop(attached);
+        self.record(&span, &outcome);
+        outcome
+    }
+
+    async fn dispatch_async<O: Outcome>(&self, handle: impl AsyncFnOnce(&Event) -> O) -> O {
+        let span = EventSpan::juju(&self.event).open();
+        let outcome = handle(&self.event).with_context(span.context()).await;
+        self.record(&span, &outcome);
+        outcome
+    }
+
+    fn record<O: Outcome>(&self, event: &SpanHandle, outcome: &O) {
         if let Some(error) = outcome.error() {
-            span.fail(error.failure());
-            drop(span);
+            event.fail(error.failure());
             self.fail(&error);
         }
-        outcome
     }
 
     /// Ends the execution: closes the root and hands the trace on, within the export timeout.
@@ -256,23 +318,67 @@ impl Execution {
         construct: impl FnOnce() -> B,
         handle: impl FnOnce(&mut B::Charm, &Event) -> O,
     ) -> Result<(), Failed> {
-        let mut charm = match construct().constructed() {
-            Ok(charm) => charm,
+        let mut charm = self.built(construct())?;
+        said(&self.dispatch(|event| handle(&mut charm, event)))
+    }
+
+    async fn live_async<B: Construct, O: Outcome>(
+        &mut self,
+        construct: impl AsyncFnOnce() -> B,
+        handle: impl AsyncFnOnce(&mut B::Charm, &Event) -> O,
+    ) -> Result<(), Failed> {
+        let mut charm = self.built(construct().await)?;
+        said(&self.dispatch_async(async |event: &Event| handle(&mut charm, event).await).await)
+    }
+
+    /// The options that need no charm, before there is one.
+    fn expect_charm<C: Charm>(&mut self) {
+        self.ask(C::tracing_options);
+    }
+
+    /// The charm, asked for its options; or its constructor's error, said.
+    fn built<B: Construct>(&mut self, built: B) -> Result<B::Charm, Failed> {
+        match built.constructed() {
+            Ok(charm) => {
+                self.configure(&charm);
+                Ok(charm)
+            }
             Err(error) => {
                 self.fail(&error);
                 error.print();
-                return Err(Failed);
-            }
-        };
-        self.configure(&charm);
-        let outcome = self.dispatch(|event| handle(&mut charm, event));
-        match outcome.error() {
-            Some(error) => {
-                error.print();
                 Err(Failed)
             }
-            None => Ok(()),
         }
+    }
+
+    /// Evaluates options, which are the charm author's expressions: without tracing they would not
+    /// have run, so a panic in them ends here.
+    fn ask(&mut self, options: impl FnOnce() -> Options) {
+        if self.tracing.is_none() {
+            return;
+        }
+        match panic::catch_unwind(AssertUnwindSafe(options)) {
+            Ok(options) => self.options = Some(options),
+            Err(_) => self.say(Level::Warning, "the charm's tracing options panicked"),
+        }
+    }
+
+    /// Ends the execution and gives the charm's life its exit code, or lets its panic go on.
+    fn conclude(self, lived: thread::Result<Result<(), Failed>>) -> ExitCode {
+        if lived.is_err() {
+            self.fail_with_panic();
+        }
+        self.end();
+        match lived {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(Failed)) => ExitCode::FAILURE,
+            Err(panic) => panic::resume_unwind(panic),
+        }
+    }
+
+    fn root_context(&self) -> opentelemetry::Context {
+        let root = self.tracing.as_ref().map(|tracing| tracing.root.context.clone());
+        root.unwrap_or_default()
     }
 
     fn fail(&self, error: &ErrorText) {
@@ -329,7 +435,7 @@ impl Execution {
 
 impl Drop for Execution {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.fail_with_panic();
         }
         self.finish();
@@ -353,8 +459,7 @@ impl Tracing {
         };
         let name = root_name(environment, event);
         let root = Root::open(&collector, &parent, name, detail)?;
-        let attached = root.context.clone().attach();
-        Some(Self { collector, attached, root })
+        Some(Self { collector, root, attached: None })
     }
 }
 
@@ -390,7 +495,8 @@ fn root_name(environment: &Environment, event: &Event) -> String {
 /// });
 /// ```
 pub fn event<R>(name: impl Into<Cow<'static, str>>, handle: impl FnOnce() -> R) -> R {
-    let _span = EventSpan { name: name.into(), kind: "custom" }.open();
+    let span = EventSpan { name: name.into(), kind: "custom" }.open();
+    let _attached = span.attach();
     handle()
 }
 
@@ -405,8 +511,7 @@ impl EventSpan {
         Self { name: event.name().to_owned().into(), kind: event.kind().as_str() }
     }
 
-    /// Opens it and makes it current.
-    fn open(self) -> SpanGuard {
+    fn open(self) -> SpanHandle {
         let detail = Detail {
             attributes: vec![
                 KeyValue::new("event_name", self.name.clone()),
@@ -415,9 +520,17 @@ impl EventSpan {
             ],
             ..Detail::default()
         };
-        let span =
-            SpanGuard::open(Name::Text(format!("event: {}", self.name).into()), Some(detail));
+        let name = Name::Text(format!("event: {}", self.name).into());
+        let span = SpanHandle::named(name, detail);
         span.add_event(self.name);
         span
     }
+}
+
+/// Prints the error that a handler returned, if it did.
+fn said<O: Outcome>(outcome: &O) -> Result<(), Failed> {
+    outcome.error().map_or(Ok(()), |error| {
+        error.print();
+        Err(Failed)
+    })
 }

@@ -13,5 +13,5 @@ mod span;
 mod tracer;
 
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};
-pub use execution::{Construct, Execution, Outcome, event, run};
+pub use execution::{Construct, Execution, Outcome, event, run, run_async};
 pub use span::{CurrentSpan, current_span};

@@ -189,6 +189,8 @@ pub struct SpanHandle(Option<OpenSpan>);
 struct OpenSpan {
     key: SpanKey,
     context: Context,
+    /// A span opened while a panic was already unwinding has nothing to do with that panic.
+    opened_in_panic: bool,
 }
 
 impl OpenSpan {
@@ -199,10 +201,25 @@ impl OpenSpan {
             let start = Start { parent: parent.span_context(), name, time: None, detail };
             let (key, span_context) = collector.start(start)?;
             let span = RecordedSpan::new(key.clone(), span_context);
-            Some(Self { key, context: context.with_span(span) })
+            let opened_in_panic = thread::panicking();
+            Some(Self { key, context: context.with_span(span), opened_in_panic })
         })
         .flatten()
     }
+}
+
+impl OpenSpan {
+    /// Ends the span, failed if a panic is unwinding through it.
+    fn close(&self) {
+        close(&self.key, self.opened_in_panic);
+    }
+}
+
+fn close(key: &SpanKey, opened_in_panic: bool) {
+    if !opened_in_panic && thread::panicking() {
+        key.fail(last_panic());
+    }
+    key.finish(None);
 }
 
 impl SpanHandle {
@@ -211,15 +228,31 @@ impl SpanHandle {
         Self(OpenSpan::start(Name::Site(site), None))
     }
 
+    pub(crate) fn named(name: Name, detail: Detail) -> Self {
+        Self(OpenSpan::start(name, Some(detail)))
+    }
+
     /// Makes the span current on this thread until the guard is dropped.
     pub fn attach(&self) -> Option<ContextGuard> {
         self.0.as_ref().map(|span| span.context.clone().attach())
+    }
+
+    /// The context in which the span is current.
+    pub(crate) fn context(&self) -> Context {
+        self.0.as_ref().map_or_else(Context::current, |span| span.context.clone())
     }
 
     /// Sets an attribute.
     pub fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
         if let Some(span) = &self.0 {
             span.key.edit(|span| span.set_attribute(KeyValue::new(key, value)));
+        }
+    }
+
+    /// Adds an event.
+    pub(crate) fn add_event(&self, name: Cow<'static, str>) {
+        if let Some(span) = &self.0 {
+            span.key.add_event(name, None, Vec::new());
         }
     }
 
@@ -241,7 +274,7 @@ impl SpanHandle {
 impl Drop for SpanHandle {
     fn drop(&mut self) {
         if let Some(span) = &self.0 {
-            span.key.finish(None);
+            span.close();
         }
     }
 }
@@ -255,8 +288,7 @@ pub struct SpanGuard(Option<CurrentOnThread>);
 #[derive(Debug)]
 struct CurrentOnThread {
     key: SpanKey,
-    /// A guard made while a panic was already unwinding has nothing to do with that panic.
-    made_in_panic: bool,
+    opened_in_panic: bool,
     _attached: ContextGuard,
 }
 
@@ -273,11 +305,12 @@ pub fn enter(site: &'static CallSite) -> SpanGuard {
 impl SpanGuard {
     #[inline(never)]
     pub(crate) fn open(name: Name, detail: Option<Detail>) -> Self {
-        Self(OpenSpan::start(name, detail).map(|OpenSpan { key, context }| CurrentOnThread {
+        let attached = |OpenSpan { key, context, opened_in_panic }| CurrentOnThread {
             key,
-            made_in_panic: thread::panicking(),
+            opened_in_panic,
             _attached: context.attach(),
-        }))
+        };
+        Self(OpenSpan::start(name, detail).map(attached))
     }
 
     /// Whether anything is recorded here.
@@ -293,13 +326,6 @@ impl SpanGuard {
         }
     }
 
-    /// Adds an event.
-    pub(crate) fn add_event(&self, name: Cow<'static, str>) {
-        if let Some(span) = &self.0 {
-            span.key.add_event(name, None, Vec::new());
-        }
-    }
-
     /// Records that the call failed.
     #[cold]
     pub fn fail(&self, failure: Failure<'_>) {
@@ -311,10 +337,7 @@ impl SpanGuard {
 
 impl Drop for CurrentOnThread {
     fn drop(&mut self) {
-        if !self.made_in_panic && thread::panicking() {
-            self.key.fail(last_panic());
-        }
-        self.key.finish(None);
+        close(&self.key, self.opened_in_panic);
     }
 }
 
