@@ -1,7 +1,7 @@
 //! Distributed traces of Juju charms written in Rust.
 
 #[doc(hidden)]
-#[path = "private.rs"]
+#[path = "private/mod.rs"]
 pub mod __private;
 mod collector;
 mod config;
@@ -12,6 +12,7 @@ mod resource;
 mod span;
 mod tracer;
 
+pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};
 pub use execution::{Construct, Execution, Outcome, event, run, run_async};
 pub use span::{CurrentSpan, current_span};

@@ -67,6 +67,12 @@ impl Drop for Root {
     }
 }
 
+/// Whether anything may be recorded in this process.
+#[inline]
+pub(crate) fn is_tracing() -> bool {
+    TRACED.load(Ordering::Relaxed) != 0
+}
+
 /// What a thread's own context says about tracing.
 enum Found<R, F> {
     Here(R),
@@ -79,7 +85,7 @@ enum Found<R, F> {
 pub(crate) fn with_parent<R>(
     use_context: impl FnOnce(&Context, &Arc<Collector>) -> R,
 ) -> Option<R> {
-    if TRACED.load(Ordering::Relaxed) == 0 {
+    if !is_tracing() {
         return None;
     }
     let found = Context::map_current(|context| match context.get::<Traced>() {
@@ -295,11 +301,7 @@ struct CurrentOnThread {
 /// Opens a span under the current one and makes it current.
 #[inline]
 pub fn enter(site: &'static CallSite) -> SpanGuard {
-    if TRACED.load(Ordering::Relaxed) == 0 {
-        SpanGuard(None)
-    } else {
-        SpanGuard::open(Name::Site(site), None)
-    }
+    if is_tracing() { SpanGuard::open(Name::Site(site), None) } else { SpanGuard(None) }
 }
 
 impl SpanGuard {

@@ -1,1 +1,1 @@
-//! Compile-fail and compile-pass cases of the attributes live in `tests/ui`.
+//! What the attributes accept, refuse, and leave as it was: `tests/`.

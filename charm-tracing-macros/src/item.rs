@@ -1,0 +1,553 @@
+//! Item → what is to be traced: can it be, and as what?
+//!
+//! Takes the options and the item apart, consumes the attributes that belong to us, and decides for
+//! every function how it is traced ([`Plan`]). What comes out of here expands without a question.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::{
+    Expr, FnArg, Generics, Ident, ImplItem, ImplItemFn, Item, ItemImpl, ItemStruct, LitStr, Meta,
+    PatType, Receiver, ReturnType, Signature, TraitItemFn, Type, parse_quote, parse_quote_spanned,
+};
+
+use crate::args::{Attribute, BlockArgs, CharmArgs, Err, Field, FunctionArgs, Root, Setting};
+use crate::errors::{Errors, suggestion};
+
+/// A charm: its configuration, and its traced methods if they are here.
+pub(crate) struct Charm {
+    pub(crate) root: Root,
+    pub(crate) type_name: String,
+    pub(crate) generics: Generics,
+    pub(crate) self_ty: Type,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) item: CharmItem,
+}
+
+pub(crate) enum CharmItem {
+    Struct(ItemStruct),
+    Block(Block),
+}
+
+/// A traced `impl` block.
+pub(crate) struct Block {
+    pub(crate) item: ItemImpl,
+    /// How each of `item.items` is traced; `None`: not at all.
+    pub(crate) plans: Vec<Option<Plan>>,
+}
+
+/// A function with its own attribute.
+pub(crate) struct Function {
+    pub(crate) item: ImplItemFn,
+    pub(crate) plan: Option<Plan>,
+}
+
+/// How one function is traced.
+pub(crate) struct Plan {
+    pub(crate) root: Root,
+    pub(crate) name: SpanName,
+    pub(crate) shape: Shape,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// What a span is called, and the function that it stands for.
+pub(crate) enum SpanName {
+    Known {
+        span: String,
+        function: String,
+    },
+    /// A method of a type that the attribute cannot see.
+    OfSelf {
+        span: Option<String>,
+        method: String,
+    },
+}
+
+/// What must be done to see how a function ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A guard in front of the body: it cannot return an `Err`, or must not be asked.
+    Guarded,
+    /// The body in a closure, whose result is looked at.
+    Observed,
+}
+
+/// Reads the item of `#[trace_charm]`.
+pub(crate) fn charm(
+    options: TokenStream,
+    item: &TokenStream,
+    errors: &mut Errors,
+) -> Option<Charm> {
+    let args = CharmArgs::parse(options, errors);
+    match read(Attribute::Charm, item, errors)? {
+        Item::Impl(item) => Some(charm_block(args, item, errors)),
+        Item::Struct(item) => Some(charm_struct(args, item, errors)),
+        other => {
+            wrong_item(Attribute::Charm, &other, errors);
+            None
+        }
+    }
+}
+
+fn charm_block(args: CharmArgs, mut item: ItemImpl, errors: &mut Errors) -> Charm {
+    if let Some((path, _)) = &item.trait_ {
+        errors.on(
+            path,
+            "`#[trace_charm]` goes on the charm's own `impl` block; trace a trait's with `#[trace_type]`",
+        );
+    }
+    let settings =
+        args.settings.into_iter().map(|setting| resolved_in_block(setting, &item)).collect();
+    reject_second_attribute(Attribute::Charm, &mut item.attrs, errors);
+    Charm {
+        root: args.block.root.clone(),
+        type_name: type_name(&item.self_ty),
+        generics: item.generics.clone(),
+        self_ty: item.self_ty.as_ref().clone(),
+        settings,
+        item: CharmItem::Block(traced_block(&args.block, item, errors)),
+    }
+}
+
+/// A bare name is a method if the block has one of that name, else a field.
+fn resolved_in_block(setting: Setting, block: &ItemImpl) -> Setting {
+    let Some(name) = bare_name(&setting) else {
+        return setting;
+    };
+    let is_method = methods(block).any(|method| method.sig.ident == *name);
+    let value = if is_method {
+        parse_quote_spanned!(name.span()=> self.#name())
+    } else {
+        parse_quote_spanned!(name.span()=> self.#name)
+    };
+    Setting { value, ..setting }
+}
+
+/// The name that stands alone where a field or a method of the charm is wanted.
+fn bare_name(setting: &Setting) -> Option<&Ident> {
+    let is_place = setting.option == "tracing_endpoint" || setting.option == "server_cert";
+    match &setting.value {
+        Expr::Path(path) if is_place => path.path.get_ident(),
+        _ => None,
+    }
+}
+
+fn charm_struct(args: CharmArgs, mut item: ItemStruct, errors: &mut Errors) -> Charm {
+    for method in &args.block.skip {
+        errors.on(
+            method,
+            "a struct has no methods; write `#[trace_type(skip(..))]` on the `impl` block",
+        );
+    }
+    for ty in &args.block.extra_types {
+        errors.on(
+            ty,
+            "a struct makes no calls; write `#[trace_type(extra_types(..))]` on the `impl` block",
+        );
+    }
+    let settings = args
+        .settings
+        .into_iter()
+        .filter_map(|setting| resolved_in_struct(setting, &item, errors))
+        .collect();
+    reject_second_attribute(Attribute::Charm, &mut item.attrs, errors);
+    let ident = &item.ident;
+    let (_, arguments, _) = item.generics.split_for_impl();
+    Charm {
+        root: args.block.root,
+        type_name: ident.to_string(),
+        self_ty: parse_quote!(#ident #arguments),
+        generics: item.generics.clone(),
+        settings,
+        item: CharmItem::Struct(item),
+    }
+}
+
+fn resolved_in_struct(setting: Setting, item: &ItemStruct, errors: &mut Errors) -> Option<Setting> {
+    let Some(name) = bare_name(&setting) else {
+        return Some(setting);
+    };
+    let fields: Vec<String> =
+        item.fields.iter().filter_map(|field| field.ident.as_ref().map(Ident::to_string)).collect();
+    if !fields.iter().any(|field| name == field) {
+        let advice = suggestion(&name.to_string(), fields.iter().map(String::as_str));
+        let charm = &item.ident;
+        errors.on(
+            name,
+            format!(
+                "`{charm}` has no field `{name}`; {advice} (a method is written `self.{name}()`)"
+            ),
+        );
+        return None;
+    }
+    let value = parse_quote_spanned!(name.span()=> self.#name);
+    Some(Setting { value, ..setting })
+}
+
+/// Reads the item of `#[trace_type]`.
+pub(crate) fn block(
+    options: TokenStream,
+    item: &TokenStream,
+    errors: &mut Errors,
+) -> Option<Block> {
+    let args = BlockArgs::parse(options, errors);
+    match read(Attribute::Type, item, errors)? {
+        Item::Impl(mut item) => {
+            reject_second_attribute(Attribute::Type, &mut item.attrs, errors);
+            Some(traced_block(&args, item, errors))
+        }
+        other => {
+            wrong_item(Attribute::Type, &other, errors);
+            None
+        }
+    }
+}
+
+fn traced_block(args: &BlockArgs, mut item: ItemImpl, errors: &mut Errors) -> Block {
+    check_skipped(&args.skip, &item, errors);
+    let owner = Owner::of(args, &item);
+    let plans = item
+        .items
+        .iter_mut()
+        .map(|item| match item {
+            ImplItem::Fn(method) => planned_in_block(args, &owner, method, errors),
+            _ => None,
+        })
+        .collect();
+    Block { item, plans }
+}
+
+/// The type whose methods are traced.
+struct Owner {
+    /// As spans show it.
+    shown: String,
+    /// As it is written in Rust.
+    path: String,
+}
+
+impl Owner {
+    fn of(args: &BlockArgs, item: &ItemImpl) -> Self {
+        let path = type_name(&item.self_ty);
+        let shown = args.name.as_ref().map(LitStr::value);
+        Self { shown: shown.unwrap_or_else(|| path.clone()), path }
+    }
+}
+
+fn check_skipped(skipped: &[Ident], item: &ItemImpl, errors: &mut Errors) {
+    let names: Vec<String> = methods(item).map(|method| method.sig.ident.to_string()).collect();
+    for name in skipped {
+        if !names.iter().any(|known| name == known) {
+            let advice = suggestion(&name.to_string(), names.iter().map(String::as_str));
+            errors.on(name, format!("this block has no method `{name}`; {advice}"));
+        }
+    }
+}
+
+fn methods(item: &ItemImpl) -> impl Iterator<Item = &ImplItemFn> {
+    item.items.iter().filter_map(|item| match item {
+        ImplItem::Fn(method) => Some(method),
+        _ => None,
+    })
+}
+
+/// A method of a traced block: with its own `#[trace_method]` as that says, with
+/// `#[trace_function]` left to it.
+fn planned_in_block(
+    block: &BlockArgs,
+    owner: &Owner,
+    method: &mut ImplItemFn,
+    errors: &mut Errors,
+) -> Option<Plan> {
+    if has_attribute(&method.attrs, Attribute::Function) {
+        return None;
+    }
+    let own = take_attribute(&mut method.attrs, Attribute::Method);
+    let is_explicit = own.is_some();
+    let args = own.map_or_else(FunctionArgs::default, |meta| {
+        FunctionArgs::parse(Attribute::Method, options_of(meta), errors)
+    });
+    if args.skip || block.skip.contains(&method.sig.ident) {
+        return None;
+    }
+    if is_explicit {
+        check_traceable(Attribute::Method, method, errors)?;
+    }
+    let name = match &args.name {
+        Some(name) => name.value(),
+        None => format!("{}::{}", owner.shown, method.sig.ident),
+    };
+    let name = SpanName::Known {
+        span: format!("method call: {name}"),
+        function: format!("{}::{}", owner.path, method.sig.ident),
+    };
+    Plan::of(method, args, name, &block.root)
+}
+
+/// Reads the item of `#[trace_method]`.
+pub(crate) fn method(
+    options: TokenStream,
+    item: &TokenStream,
+    errors: &mut Errors,
+) -> Option<Function> {
+    let args = FunctionArgs::parse(Attribute::Method, options, errors);
+    let mut item = read_function(Attribute::Method, item, errors)?;
+    drop_repeated(Attribute::Method, &mut item.attrs, errors);
+    let is_method = item.sig.receiver().is_some() || mentions(item.to_token_stream(), "Self");
+    if !is_method {
+        errors.on(
+            &item.sig.ident,
+            "this function has no `self`; trace it with `#[trace_function]`, or put `#[trace_type]` on its `impl` block",
+        );
+    }
+    if !is_method || check_traceable(Attribute::Method, &item, errors).is_none() || args.skip {
+        return Some(Function { item, plan: None });
+    }
+    let name = SpanName::OfSelf {
+        span: args.name.as_ref().map(|name| format!("method call: {}", name.value())),
+        method: item.sig.ident.to_string(),
+    };
+    let plan = Plan::of(&item, args, name, &Root::default());
+    Some(Function { item, plan })
+}
+
+/// Reads the item of `#[trace_function]`.
+pub(crate) fn function(
+    options: TokenStream,
+    item: &TokenStream,
+    errors: &mut Errors,
+) -> Option<Function> {
+    let args = FunctionArgs::parse(Attribute::Function, options, errors);
+    let mut item = read_function(Attribute::Function, item, errors)?;
+    drop_repeated(Attribute::Function, &mut item.attrs, errors);
+    if let Some(receiver) = item.sig.receiver() {
+        errors.on(receiver, "this function is a method; trace it with `#[trace_method]`");
+        return Some(Function { item, plan: None });
+    }
+    if check_traceable(Attribute::Function, &item, errors).is_none() || args.skip {
+        return Some(Function { item, plan: None });
+    }
+    let function = item.sig.ident.to_string();
+    let name = args.name.as_ref().map_or_else(|| function.clone(), LitStr::value);
+    let name = SpanName::Known { span: format!("function call: {name}"), function };
+    let plan = Plan::of(&item, args, name, &Root::default());
+    Some(Function { item, plan })
+}
+
+/// Refuses what no attribute can trace, where it was asked for by name. In a traced `impl` block such
+/// functions are left alone without a word.
+fn check_traceable(attribute: Attribute, item: &ImplItemFn, errors: &mut Errors) -> Option<()> {
+    if let Some(constness) = &item.sig.constness {
+        errors.on(
+            constness,
+            format!("a `const fn` cannot open a span; remove `const` or {attribute}"),
+        );
+        return None;
+    }
+    Some(())
+}
+
+impl Plan {
+    /// `None` where a function cannot be traced at all.
+    fn of(item: &ImplItemFn, args: FunctionArgs, name: SpanName, root: &Root) -> Option<Self> {
+        let is_naked = item.attrs.iter().any(|attribute| is_named(attribute, "naked"));
+        if item.sig.constness.is_some() || item.sig.asyncness.is_some() || is_naked {
+            return None;
+        }
+        Some(Self {
+            root: args.root.unwrap_or_else(|| root.clone()),
+            name,
+            shape: Shape::of(item, args.err),
+            fields: args.fields,
+        })
+    }
+}
+
+impl Shape {
+    fn of(item: &ImplItemFn, err: Err) -> Self {
+        // A closure would change what `Location::caller()` says.
+        let is_caller_tracked =
+            item.attrs.iter().any(|attribute| is_named(attribute, "track_caller"));
+        let may_fail = match &item.sig.output {
+            ReturnType::Default => false,
+            ReturnType::Type(_, ty) => may_be_result(ty),
+        };
+        let is_plain = may_fail && !is_caller_tracked && takes_plain_arguments(&item.sig);
+        if err == Err::Recorded && is_plain { Self::Observed } else { Self::Guarded }
+    }
+}
+
+/// Whether the arguments can be handed on: as many as the runtime has functions for, none of them
+/// there only under some `#[cfg]`, no `...`.
+fn takes_plain_arguments(sig: &Signature) -> bool {
+    let is_conditional = |argument: &FnArg| {
+        let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(PatType { attrs, .. })) =
+            argument;
+        attrs.iter().any(|attribute| is_named(attribute, "cfg") || is_named(attribute, "cfg_attr"))
+    };
+    sig.variadic.is_none()
+        && sig.inputs.len() <= MAX_ARGUMENTS
+        && !sig.inputs.iter().any(is_conditional)
+}
+
+/// How many arguments the runtime's `call_*` functions hand on at most.
+pub(crate) const MAX_ARGUMENTS: usize = 16;
+
+/// `false` for types that are certainly no `Result`. Whether another is one is for the compiler to
+/// find out: there are aliases, associated types, macros.
+fn may_be_result(ty: &Type) -> bool {
+    const NO_RESULTS: [&str; 23] = [
+        "Self", "String", "Option", "Vec", "Box", "bool", "char", "f32", "f64", "i8", "i16", "i32",
+        "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize", "PathBuf", "ExitCode",
+    ];
+    match ty {
+        Type::Group(group) => may_be_result(&group.elem),
+        Type::Paren(paren) => may_be_result(&paren.elem),
+        Type::Path(path) => !path.path.segments.last().is_some_and(|last| {
+            path.qself.is_none() && NO_RESULTS.iter().any(|no| last.ident == no)
+        }),
+        Type::Macro(_) | Type::Verbatim(_) => true,
+        _ => false,
+    }
+}
+
+/// Parses an item, whatever it is.
+fn read(attribute: Attribute, item: &TokenStream, errors: &mut Errors) -> Option<Item> {
+    let read = syn::parse2(item.clone());
+    if read.is_err() {
+        wrong_member(attribute, item, errors);
+    }
+    read.ok()
+}
+
+/// Parses a function, free or of an `impl` block.
+fn read_function(
+    attribute: Attribute,
+    item: &TokenStream,
+    errors: &mut Errors,
+) -> Option<ImplItemFn> {
+    if let Ok(function) = syn::parse2(item.clone()) {
+        return Some(function);
+    }
+    if let Some(item) = read(attribute, item, errors) {
+        wrong_item(attribute, &item, errors);
+    }
+    None
+}
+
+/// Says what an attribute is on and where it belongs.
+fn wrong_item(attribute: Attribute, item: &Item, errors: &mut Errors) {
+    let (found, token): (_, &dyn ToTokens) = match item {
+        Item::Const(item) => ("a constant", &item.const_token),
+        Item::Enum(item) => ("an enum", &item.enum_token),
+        Item::Fn(item) => ("a function", &item.sig.fn_token),
+        Item::Impl(item) => ("an `impl` block", &item.impl_token),
+        Item::Mod(item) => ("a module", &item.mod_token),
+        Item::Static(item) => ("a static", &item.static_token),
+        Item::Struct(item) => ("a struct", &item.struct_token),
+        Item::Trait(item) => ("a trait", &item.trait_token),
+        Item::Type(item) => ("a type alias", &item.type_token),
+        other => ("this item", other),
+    };
+    let message = format!("{attribute} cannot trace {found}; {}", advice(attribute, item));
+    errors.add(syn::Error::new_spanned(token.to_token_stream(), message));
+}
+
+fn advice(attribute: Attribute, item: &Item) -> &'static str {
+    match (attribute, item) {
+        (_, Item::Fn(_)) => {
+            "a free function is traced by `#[trace_function]`, a method by `#[trace_method]`"
+        }
+        (_, Item::Impl(_)) => "an `impl` block is traced by `#[trace_type]`",
+        (Attribute::Charm, _) => "put it on the charm's `impl` block, or on its `struct`",
+        (Attribute::Type, _) => "put it on an `impl` block",
+        (Attribute::Method, _) => "put it on a method in an `impl` block",
+        (Attribute::Function, _) => "put it on a function",
+    }
+}
+
+/// What stands in a block and is no item of its own: an associated constant is an `Item` too, so
+/// what is left is a function without a body, and syntax that `syn` does not know.
+fn wrong_member(attribute: Attribute, item: &TokenStream, errors: &mut Errors) {
+    match syn::parse2::<TraitItemFn>(item.clone()) {
+        Ok(function) => errors.on(
+            &function.sig.ident,
+            format!("{attribute} needs a body; put it on the methods of an `impl` of this trait"),
+        ),
+        Err(_) => errors.on(item, format!("{attribute} cannot read this item")),
+    }
+}
+
+/// Refuses a second attribute of ours on a traced block, which would trace everything twice.
+fn reject_second_attribute(
+    attribute: Attribute,
+    attrs: &mut Vec<syn::Attribute>,
+    errors: &mut Errors,
+) {
+    for other in [Attribute::Charm, Attribute::Type] {
+        while let Some(meta) = take_attribute(attrs, other) {
+            let message = if attribute == other {
+                format!("{other} is given twice")
+            } else {
+                "`#[trace_charm]` traces this block already; remove `#[trace_type]`".to_owned()
+            };
+            errors.on(meta.path(), message);
+        }
+    }
+}
+
+fn drop_repeated(attribute: Attribute, attrs: &mut Vec<syn::Attribute>, errors: &mut Errors) {
+    for other in [Attribute::Method, Attribute::Function] {
+        while let Some(meta) = take_attribute(attrs, other) {
+            errors
+                .on(meta.path(), format!("{attribute} traces this function already; remove this"));
+        }
+    }
+}
+
+/// Takes the first attribute of that name out of the list.
+fn take_attribute(attrs: &mut Vec<syn::Attribute>, attribute: Attribute) -> Option<Meta> {
+    let position = attrs.iter().position(|candidate| is_named(candidate, attribute.name()))?;
+    Some(attrs.remove(position).meta)
+}
+
+fn has_attribute(attrs: &[syn::Attribute], attribute: Attribute) -> bool {
+    attrs.iter().any(|candidate| is_named(candidate, attribute.name()))
+}
+
+/// Whether an attribute's path ends in `name`.
+fn is_named(attribute: &syn::Attribute, name: &str) -> bool {
+    let last = attribute.path().segments.last();
+    last.is_some_and(|segment| segment.ident == name)
+}
+
+fn options_of(meta: Meta) -> TokenStream {
+    match meta {
+        Meta::List(list) => list.tokens,
+        _ => TokenStream::new(),
+    }
+}
+
+/// Whether a word occurs anywhere in the tokens.
+pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => mentions(group.stream(), word),
+        _ => false,
+    })
+}
+
+/// What a type is called: the last word of its path, or its text where it is no path.
+fn type_name(ty: &Type) -> String {
+    match ty {
+        Type::Group(group) => type_name(&group.elem),
+        Type::Paren(paren) => type_name(&paren.elem),
+        Type::Reference(reference) => type_name(&reference.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .map(|segment| segment.ident.unraw().to_string())
+            .unwrap_or_default(),
+        other => other.to_token_stream().to_string(),
+    }
+}

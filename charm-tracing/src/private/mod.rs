@@ -1,0 +1,14 @@
+//! What the attributes' expansions call. Nobody else may: it changes without notice.
+
+mod call;
+mod field;
+mod method;
+mod outcome;
+mod type_name;
+
+pub use self::call::*;
+pub use self::field::{AttributeValue, Displayed, Field, Fields, Impossible, set_field};
+pub use self::method::enter_method;
+pub use self::outcome::{Outcome, Recorder};
+pub use crate::collector::CallSite;
+pub use crate::span::{Failure, SpanGuard, SpanHandle, enter};
