@@ -28,7 +28,10 @@ mod charm {
     impl HelloCharm {
         fn new() -> Self {
             // A charm that is related to a backend asks the relation; this one is told.
-            Self { tracing_endpoint: std::env::var("QUICKSTART_ENDPOINT").ok(), workload: Workload }
+            Self {
+                tracing_endpoint: std::env::var("QUICKSTART_ENDPOINT").ok(),
+                workload: Workload::default(),
+            }
         }
 
         fn on_event(&mut self, event: &Event) -> Result<(), Error> {
@@ -47,11 +50,12 @@ mod charm {
         }
 
         fn on_config_changed(&mut self) -> Result<(), Error> {
-            let config = render_config(3);
+            let workers = 3;
+            let config = render_config(workers);
             if let Some(span) = current_span() {
-                span.set_attribute("config.bytes", config.len() as i64);
+                span.set_attribute("workers", i64::from(workers));
             }
-            if self.workload.apply(&config) {
+            if self.workload.apply(config) {
                 charm_tracing::event("database-ready", || self.on_database_ready());
             }
             Ok(())
@@ -63,36 +67,47 @@ mod charm {
         }
 
         fn on_backup_action(&mut self) -> Result<(), Error> {
-            let bytes = self.workload.dump()?;
+            let bytes = self.workload.dump();
             self.workload.upload(bytes)
         }
     }
 
-    struct Workload;
+    /// What the charm operates.
+    #[derive(Default)]
+    struct Workload {
+        unpacked: bool,
+        config: String,
+        restarts: u32,
+    }
 
     #[trace_type]
     impl Workload {
-        fn unpack(&self) {
+        fn unpack(&mut self) {
             work(4);
+            self.unpacked = true;
         }
 
-        fn apply(&mut self, config: &str) -> bool {
+        /// Whether the configuration is another one now.
+        fn apply(&mut self, config: String) -> bool {
             work(2);
-            !config.is_empty()
+            let changed = self.config != config;
+            self.config = config;
+            changed
         }
 
         fn restart(&mut self) {
             work(5);
+            self.restarts += 1;
         }
 
-        fn dump(&self) -> Result<usize, Error> {
+        fn dump(&self) -> usize {
             work(3);
-            Ok(1 << 20)
+            (1 << 20) + self.config.len()
         }
 
         fn upload(&self, bytes: usize) -> Result<(), Error> {
             work(1);
-            Err(Error::BucketFull { bytes })
+            if self.unpacked { Ok(()) } else { Err(Error::BucketFull { bytes }) }
         }
     }
 
@@ -126,7 +141,7 @@ mod charm {
         }
     }
 
-    pub fn main() -> ExitCode {
+    pub(super) fn main() -> ExitCode {
         charm_tracing::run(HelloCharm::new, HelloCharm::on_event)
     }
 }
@@ -155,7 +170,7 @@ fn main() -> ExitCode {
 fn show() -> io::Result<()> {
     let receiver = Receiver::start();
     let program = std::env::current_exe()?;
-    let charm = CharmDir::new(&program, &program)?;
+    let charm = CharmDir::new(&program, &program);
     let mut out = io::stdout().lock();
     writeln!(out, "A receiver for OTLP/HTTP listens on {}.\n", receiver.endpoint())?;
     for (nth, dispatch_path) in EVENTS.into_iter().enumerate() {

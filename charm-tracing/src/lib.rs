@@ -1,4 +1,4 @@
-//! Distributed traces of Juju charms written in Rust.
+#![doc = include_str!("../README.md")]
 
 #[doc(hidden)]
 #[path = "private/mod.rs"]

@@ -8,12 +8,20 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::hook_tools;
+
+/// The directory of the charm that `tests` itself builds, for its integration tests.
+#[macro_export]
+macro_rules! test_charm {
+    () => {
+        $crate::CharmDir::new(env!("CARGO_BIN_EXE_test-charm"), env!("CARGO_BIN_EXE_hook-tool"))
+    };
+}
 
 /// A charm's directory, with hook tools beside it and the state that they keep.
 #[derive(Debug)]
@@ -26,12 +34,17 @@ impl CharmDir {
     /// A directory for a charm that `program` implements, with hook tools that `tools`
     /// implements: a program whose `main` calls [`hook_tools::main`].
     ///
-    /// # Errors
+    /// # Panics
     ///
     /// When the directory cannot be made.
-    pub fn new(program: impl Into<PathBuf>, tools: &Path) -> io::Result<Self> {
+    #[expect(clippy::expect_used, reason = "without a charm there is no test")]
+    pub fn new(program: impl Into<PathBuf>, tools: impl AsRef<Path>) -> Self {
+        Self::make(program.into(), tools.as_ref()).expect("make the charm's directory")
+    }
+
+    fn make(program: PathBuf, tools: &Path) -> io::Result<Self> {
         let folder = TempDir::with_prefix("charm-tracing-")?;
-        let dir = Self { folder, program: program.into() };
+        let dir = Self { folder, program };
         for made in [dir.path(), dir.tools(), dir.state()] {
             fs::create_dir(made)?;
         }
@@ -112,6 +125,8 @@ pub struct Finished {
     pub stderr: String,
     /// How long it took, the start of the process included.
     pub took: Duration,
+    /// The number that the process had.
+    pub pid: u32,
 }
 
 impl CharmRun {
@@ -153,19 +168,24 @@ impl CharmRun {
     #[expect(clippy::expect_used, reason = "a test cannot go on without its charm")]
     pub fn run(&self) -> Finished {
         let began = Instant::now();
-        let output = self.command().output().expect("start the charm");
-        Finished::of(&output, began.elapsed())
+        let mut command = self.command();
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("start the charm");
+        let pid = child.id();
+        let output = child.wait_with_output().expect("wait for the charm");
+        Finished::of(&output, pid, began.elapsed())
     }
 }
 
 impl Finished {
-    fn of(output: &Output, took: Duration) -> Self {
+    fn of(output: &Output, pid: u32, took: Duration) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
             code: output.status.code(),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
             took,
+            pid,
         }
     }
 }

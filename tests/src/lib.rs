@@ -14,3 +14,8 @@ pub use charm::{CharmDir, CharmRun, Finished};
 pub use receiver::{Answer, Received, Receiver};
 pub use trace::{Span, SpanEvent, Status, Trace};
 pub use tree::{Palette, Tree};
+
+/// The README's code is compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -100,7 +100,7 @@ impl Receiver {
     }
 
     /// All requests so far.
-    pub fn received(&self) -> Vec<Received> {
+    pub fn requests(&self) -> Vec<Received> {
         lock(&self.shared).received.clone()
     }
 
@@ -113,8 +113,21 @@ impl Receiver {
     /// first spans came.
     pub fn traces(&self) -> Vec<Trace> {
         let accepted = |received: &Received| (200..300).contains(&received.status);
-        let received = self.received();
-        Trace::all(received.iter().filter(|r| accepted(r)).filter_map(|r| r.request.as_ref()))
+        let requests = self.requests();
+        Trace::all(requests.iter().filter(|r| accepted(r)).filter_map(|r| r.request.as_ref()))
+    }
+
+    /// The one trace that came.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or more than one.
+    #[expect(clippy::panic, reason = "an assertion of tests")]
+    pub fn trace(&self) -> Trace {
+        match &self.traces()[..] {
+            [trace] => trace.clone(),
+            traces => panic!("one trace wanted, {} came: {traces:?}", traces.len()),
+        }
     }
 }
 

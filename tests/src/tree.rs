@@ -115,18 +115,15 @@ impl fmt::Display for Tree<'_> {
     }
 }
 
-/// Where in the trace the span lies; at least one character.
+/// Where in the trace the span lies: every character that it touches.
 fn bar(span: &Span, begin: u64, end: u64) -> String {
-    let width = u64::try_from(BAR_WIDTH).unwrap_or(1);
-    let whole = end.saturating_sub(begin).max(1);
-    let place = |time: u64| {
-        let share = u128::from(time.saturating_sub(begin)) * u128::from(width) / u128::from(whole);
-        usize::try_from(share).unwrap_or(0).min(BAR_WIDTH)
-    };
-    let from = place(span.start).min(BAR_WIDTH - 1);
-    let length = (place(span.end) - from.min(place(span.end))).max(1);
-    let after = BAR_WIDTH - from - length;
-    format!("│{}{}{}│", " ".repeat(from), "█".repeat(length), " ".repeat(after))
+    let whole = u128::from(end.saturating_sub(begin).max(1));
+    let scaled = |time: u64| u128::from(time.saturating_sub(begin)) * BAR_WIDTH as u128;
+    let column = |scaled: u128| usize::try_from(scaled).unwrap_or(BAR_WIDTH).min(BAR_WIDTH);
+    let from = column(scaled(span.start) / whole).min(BAR_WIDTH - 1);
+    let to = column(scaled(span.end).div_ceil(whole)).max(from + 1);
+    let (before, length, after) = (" ".repeat(from), to - from, " ".repeat(BAR_WIDTH - to));
+    format!("│{before}{}{after}│", "█".repeat(length))
 }
 
 /// A duration in three digits and a unit.

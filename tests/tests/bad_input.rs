@@ -3,18 +3,13 @@
 
 use std::net::TcpListener;
 
-use charm_tracing_tests::{CharmDir, Receiver};
-
-fn charm() -> CharmDir {
-    let tools = env!("CARGO_BIN_EXE_hook-tool").as_ref();
-    CharmDir::new(env!("CARGO_BIN_EXE_test-charm"), tools).unwrap()
-}
+use charm_tracing_tests::{Receiver, test_charm};
 
 const OUTPUT: &str = "test-charm handles nested\n";
 
 #[test]
 fn outside_juju_the_charms_type_is_the_service_and_one_line_says_so() {
-    let (charm, receiver) = (charm(), Receiver::start());
+    let (charm, receiver) = (test_charm!(), Receiver::start());
     let run = charm.dispatch("").without("JUJU_").without("FAKE_JUJU");
     let finished = run.variable("TEST_CHARM_ENDPOINT", &receiver.endpoint()).run();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "test-charm handles none\n"));
@@ -34,7 +29,7 @@ fn malformed_units_and_paths_are_traced_under_what_is_there() {
         ("", "", "none event"),
         ("héllo/0", "hooks/nested\u{7}", "héllo/0: nested\u{7} event"),
     ] {
-        let (charm, receiver) = (charm(), Receiver::start());
+        let (charm, receiver) = (test_charm!(), Receiver::start());
         let run = charm.dispatch(path).without("JUJU_HOOK").variable("JUJU_UNIT_NAME", unit);
         let finished = run.variable("TEST_CHARM_ENDPOINT", &receiver.endpoint()).run();
         assert_eq!(finished.code, Some(0), "{unit:?} {path:?}: {finished:?}");
@@ -45,7 +40,7 @@ fn malformed_units_and_paths_are_traced_under_what_is_there() {
 #[test]
 fn an_endpoint_that_is_no_url_is_reported_in_the_log() {
     for endpoint in ["not a url", "tempo:4318", "ftp://tempo", "http://", "://", "http://[::1"] {
-        let charm = charm();
+        let charm = test_charm!();
         let run = charm.dispatch("hooks/nested").variable("TEST_CHARM_ENDPOINT", endpoint);
         let finished = run.run();
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), OUTPUT), "{endpoint}");
@@ -58,7 +53,7 @@ fn an_endpoint_that_is_no_url_is_reported_in_the_log() {
 
 #[test]
 fn an_empty_endpoint_is_none() {
-    let charm = charm();
+    let charm = test_charm!();
     let finished = charm.dispatch("hooks/nested").variable("TEST_CHARM_ENDPOINT", "  ").run();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), OUTPUT));
 }
@@ -72,19 +67,19 @@ fn an_endpoint_with_path_slash_or_query_is_a_base_url() {
         ("?tenant=a", "/v1/traces?tenant=a"),
         ("/v1/traces", "/v1/traces"),
     ] {
-        let (charm, receiver) = (charm(), Receiver::start());
+        let (charm, receiver) = (test_charm!(), Receiver::start());
         let endpoint = format!("{}{suffix}", receiver.endpoint());
         let run = charm.dispatch("hooks/nested").variable("TEST_CHARM_ENDPOINT", &endpoint);
         assert_eq!(run.run().code, Some(0));
-        let received = receiver.received();
-        assert_eq!(received[0].path, path);
-        assert_eq!(received[0].headers["content-type"], "application/x-protobuf");
+        let requests = receiver.requests();
+        assert_eq!(requests[0].path, path);
+        assert_eq!(requests[0].headers["content-type"], "application/x-protobuf");
     }
 }
 
 #[test]
 fn a_receiver_that_is_down_is_nothing_to_the_charm() {
-    let charm = charm();
+    let charm = test_charm!();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -100,7 +95,7 @@ fn values_that_are_not_text_are_absent() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    let (charm, receiver) = (charm(), Receiver::start());
+    let (charm, receiver) = (test_charm!(), Receiver::start());
     let run = charm.dispatch("hooks/nested");
     let mut command = run.variable("TEST_CHARM_ENDPOINT", &receiver.endpoint()).command();
     command.env("JUJU_UNIT_NAME", OsStr::from_bytes(b"hello\xff/0"));

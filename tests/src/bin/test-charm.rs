@@ -127,7 +127,7 @@ impl Store {
     }
 
     fn fail_with_another_error(&self) -> Result<(), Error> {
-        self.fail().map_err(|_| Error::Constructor)
+        self.fail().or(Err(Error::Constructor))
     }
 
     fn panic(&self) {
@@ -136,15 +136,19 @@ impl Store {
 }
 
 /// One of many methods traced, the others not.
-struct Partly;
+struct Partly {
+    calls: u32,
+}
 
 impl Partly {
     #[trace_method]
-    fn traced(&self) {
+    fn traced(&mut self) {
         self.untraced();
     }
 
-    fn untraced(&self) {}
+    fn untraced(&mut self) {
+        self.calls += 1;
+    }
 }
 
 #[trace_function]
@@ -154,7 +158,7 @@ fn count(items: &[String]) -> usize {
 
 fn on_thread() {
     thread::scope(|scope| {
-        scope.spawn(|| Partly.traced());
+        scope.spawn(|| Partly { calls: 0 }.traced());
     });
 }
 
@@ -163,7 +167,7 @@ fn on_opentelemetry() {
     let tracer = global::tracer("library");
     tracer.in_span("library call", |context: Context| {
         context.span().set_attribute(KeyValue::new("library", true));
-        Partly.traced();
+        Partly { calls: 0 }.traced();
     });
 }
 
