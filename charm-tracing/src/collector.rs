@@ -5,8 +5,9 @@
 //! spans go (`export/`).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
@@ -147,6 +148,7 @@ pub(crate) struct Collector {
     /// The context of the trace that the execution belongs to; spans of other traces carry their own.
     trace: SpanContext,
     spans: Mutex<Spans>,
+    outlet: OnceLock<Outlet>,
 }
 
 #[derive(Debug, Default)]
@@ -154,7 +156,23 @@ struct Spans {
     open: Slab<Span>,
     finished: Vec<Span>,
     closed: bool,
+    /// When finished spans last left, in nanoseconds since the epoch.
+    last_left: u64,
 }
+
+/// Where the finished spans of a long execution go before its end.
+struct Outlet(Box<dyn Fn(Vec<Span>) + Send + Sync>);
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Outlet")
+    }
+}
+
+/// So many finished spans do not wait any longer.
+const MANY_SPANS: usize = 512;
+/// Nor do any that wait for so long, in nanoseconds.
+const LONG_WAIT: u64 = 1_000_000_000;
 
 /// Names one span of one collector. Outlives the span: what is said of a finished span is ignored.
 #[derive(Debug, Clone)]
@@ -167,12 +185,17 @@ pub(crate) struct SpanKey {
 impl Collector {
     /// A collector for the trace that `trace` names (its span id is of no meaning here).
     pub(crate) fn new(trace: SpanContext) -> Arc<Self> {
-        Arc::new(Self {
-            clock: Clock::new(),
-            ids: RandomIdGenerator::default(),
-            trace,
-            spans: Mutex::default(),
-        })
+        let clock = Clock::new();
+        let spans = Mutex::new(Spans { last_left: clock.epoch_nanos, ..Spans::default() });
+        let (ids, outlet) = (RandomIdGenerator::default(), OnceLock::new());
+        Arc::new(Self { clock, ids, trace, spans, outlet })
+    }
+
+    /// From now on finished spans leave through `outlet` whenever there are many of them or some
+    /// have waited long. It is called on the thread that finished the last of them.
+    pub(crate) fn leave_through(&self, outlet: impl Fn(Vec<Span>) + Send + Sync + 'static) {
+        // A second outlet would be a second execution's; there is none.
+        let _ = self.outlet.set(Outlet(Box::new(outlet)));
     }
 
     pub(crate) fn trace(&self) -> &SpanContext {
@@ -239,6 +262,24 @@ impl Collector {
 }
 
 impl Spans {
+    /// The finished spans, if it is time for them to leave.
+    fn leaving(&mut self, now: u64) -> Option<Vec<Span>> {
+        let many = self.finished.len() >= MANY_SPANS;
+        if !many && now.saturating_sub(self.last_left) < LONG_WAIT {
+            return None;
+        }
+        self.last_left = now;
+        Some(mem::take(&mut self.finished))
+    }
+
+    fn finish(&mut self, key: &SpanKey, end: u64) {
+        if self.open_mut(key.slot, key.id).is_some() {
+            let mut span = self.open.remove(key.slot);
+            span.end = end.max(span.start);
+            self.finished.push(span);
+        }
+    }
+
     fn open_mut(&mut self, slot: usize, id: SpanId) -> Option<&mut Span> {
         self.open.get_mut(slot).filter(|span| span.id == id)
     }
@@ -273,11 +314,14 @@ impl SpanKey {
     pub(crate) fn finish(&self, time: Option<SystemTime>) {
         let now = self.collector.clock.now();
         let end = time.map_or(now, |time| place(time, now));
-        let mut spans = self.collector.lock();
-        if spans.open_mut(self.slot, self.id).is_some() {
-            let mut span = spans.open.remove(self.slot);
-            span.end = end.max(span.start);
-            spans.finished.push(span);
+        let outlet = self.collector.outlet.get();
+        let leaving = {
+            let mut spans = self.collector.lock();
+            spans.finish(self, end);
+            outlet.and_then(|outlet| Some((outlet, spans.leaving(now)?)))
+        };
+        if let Some((Outlet(outlet), leaving)) = leaving {
+            outlet(leaving);
         }
     }
 

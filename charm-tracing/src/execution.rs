@@ -15,18 +15,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use charm_tracing_buffer::{Durability, EventKey};
 use opentelemetry::trace::{FutureExt, Link, SpanContext, SpanId, TraceFlags, TraceState};
 use opentelemetry::{ContextGuard, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use crate::collector::{Collector, Detail, Name};
+use crate::collector::{Collector, Detail, Name, Span};
 use crate::config::{self, Charm, Config, Options};
-use crate::export::{self, Outcome as Delivery};
+use crate::export::{self, Delivery, Flusher, Line, Queue, Weight};
 use crate::juju::{self, Environment, Event, Level};
 use crate::resource::resource;
 use crate::span::{self, Failure, Root, SpanHandle};
+use crate::terminate::Watch;
 use crate::tracer;
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
@@ -248,6 +250,12 @@ pub struct Execution {
 struct Tracing {
     collector: Arc<Collector>,
     root: Root,
+    /// What the execution's spans are filed under in the buffer.
+    event_key: EventKey,
+    /// Takes spans to the buffer before the end; absent until it is known where that is.
+    flusher: Option<Arc<Flusher>>,
+    /// Does the same when the charm is told to end.
+    watch: Option<Watch>,
     /// Absent where the root is current only while a future is polled.
     attached: Option<ContextGuard>,
 }
@@ -281,6 +289,24 @@ impl Execution {
     /// Asks the charm where its traces go. Until it is asked, the environment alone decides.
     pub fn configure<C: Charm>(&mut self, charm: &C) {
         self.ask(|| charm.complete_tracing_options(C::tracing_options()));
+        self.flush_from_now_on();
+    }
+
+    /// Now that it is known where the buffer is, spans of a long execution may go there.
+    fn flush_from_now_on(&mut self) {
+        let Some(tracing) = &mut self.tracing else { return };
+        let config = Config::resolve(self.options.as_ref(), &self.environment);
+        if config.buffer.max_events == 0 || tracing.flusher.is_some() {
+            return;
+        }
+        let (trace, environment) = (tracing.collector.trace().clone(), self.environment.clone());
+        let flusher = Arc::new(Flusher::new(trace, config, environment, tracing.event_key));
+        tracing.flusher = Some(Arc::clone(&flusher));
+        let (collector, on_term) = (Arc::clone(&tracing.collector), Arc::clone(&flusher));
+        tracing.collector.leave_through(move |spans| flusher.flush(spans));
+        if self.environment.is_juju() {
+            tracing.watch = Watch::start(move || on_term.flush(collector.close()));
+        }
     }
 
     /// Opens the event's span and runs `handle` in it. What `handle` returns is returned; an `Err`
@@ -394,42 +420,84 @@ impl Execution {
     }
 
     fn finish(&mut self) {
-        let Some(Tracing { collector, attached, root }) = self.tracing.take() else {
-            return;
-        };
-        drop(attached);
-        drop(root);
-        let finish = AssertUnwindSafe(|| self.hand_on(&collector));
-        let _ = panic::catch_unwind(finish);
+        if let Some(tracing) = self.tracing.take() {
+            let hand_on = AssertUnwindSafe(|| self.hand_on(tracing));
+            // A panic in tracing is no panic of the charm's.
+            let _ = panic::catch_unwind(hand_on);
+        }
     }
 
-    /// Sends what was collected. Everything in here has one deadline.
-    fn hand_on(&self, collector: &Collector) {
+    /// Closes the trace and hands it on. Everything in here has one deadline.
+    fn hand_on(&self, tracing: Tracing) {
         let began = Instant::now();
-        let config = Config::resolve(self.options.as_ref(), &self.environment);
-        for problem in &config.problems {
-            self.say(Level::Warning, problem);
+        let Tracing { collector, root, attached, event_key, flusher, watch } = tracing;
+        if let Some(watch) = &watch {
+            watch.execution_ends();
         }
+        drop(attached);
+        let config = Config::resolve(self.options.as_ref(), &self.environment);
+        self.report(&config);
+        let mut queue = Queue::new(config.buffer.clone(), event_key, Durability::Sync);
+        queue.recall();
+        root.key.edit(|span| note_backlog(span, &mut queue));
+        drop(root);
+        let resource = resource(&config, &self.environment);
+        let live = export::encode(collector.close(), collector.trace(), &resource);
+        let live = live.unwrap_or_else(|error| {
+            self.say(Level::Warning, &error);
+            Vec::new()
+        });
+        let delivery = Delivery {
+            destination: &config.destination,
+            queue: &mut queue,
+            deadline: began + config.export_timeout.mul_f32(NETWORK_SHARE),
+            dice: collector
+                .trace()
+                .trace_id()
+                .to_bytes()
+                .last_chunk()
+                .map_or(0, |half| u64::from_be_bytes(*half)),
+        };
+        let flushed = flusher.map(|flusher| flusher.flushed()).unwrap_or_default();
+        if let Some(Line { weight, text }) = delivery.run(live, flushed) {
+            self.say(Level::from(weight), &text);
+        }
+        juju::finish_log(config.export_timeout.saturating_sub(began.elapsed()));
+    }
+
+    fn report(&self, config: &Config) {
         if !self.environment.is_juju() {
             let service = &config.service_name;
             self.say(Level::Info, &format!("not run by Juju; traced as service `{service}`"));
         }
-        let spans = collector.close();
-        let left = |timeout: Duration| timeout.saturating_sub(began.elapsed());
-        if let Some(destination) = &config.destination {
-            let resource = resource(&config, &self.environment);
-            let patience = left(config.export_timeout);
-            let outcome =
-                export::deliver(spans, collector.trace(), &resource, destination, patience);
-            if let Delivery::Lost(why) = outcome {
-                self.say(Level::Warning, &format!("the trace is lost: {why}"));
-            }
-        }
-        juju::finish_log(left(config.export_timeout));
     }
 
     fn say(&self, level: Level, message: &str) {
         juju::log(&self.environment, level, message);
+    }
+}
+
+impl From<Weight> for Level {
+    fn from(weight: Weight) -> Self {
+        match weight {
+            Weight::Warning => Self::Warning,
+            Weight::Expected => Self::Info,
+        }
+    }
+}
+
+/// How much of the export timeout the network may have; the rest is for the disk and the log.
+const NETWORK_SHARE: f32 = 0.9;
+
+/// Says on the root span what delivery has behind it.
+fn note_backlog(root: &mut Span, queue: &mut Queue) {
+    let counts = [
+        ("charm_tracing.buffered_events", queue.waiting_events()),
+        ("charm_tracing.evicted_events", queue.state.evicted),
+        ("charm_tracing.refused_records", queue.state.refused),
+    ];
+    for (key, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        root.set_attribute(KeyValue::new(key, i64::try_from(count).unwrap_or(i64::MAX)));
     }
 }
 
@@ -459,7 +527,8 @@ impl Tracing {
         };
         let name = root_name(environment, event);
         let root = Root::open(&collector, &parent, name, detail)?;
-        Some(Self { collector, root, attached: None })
+        let event_key = EventKey(RandomIdGenerator::default().new_trace_id().to_bytes());
+        Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
     }
 }
 

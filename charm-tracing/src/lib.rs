@@ -10,6 +10,7 @@ mod export;
 pub mod juju;
 mod resource;
 mod span;
+mod terminate;
 mod tracer;
 
 pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};

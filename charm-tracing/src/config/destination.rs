@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::{Options, ServerCertificate};
+use super::{Options, ServerCertificate, proxy};
 use crate::juju::Environment;
 
 /// What is appended to a base URL (OpenTelemetry Protocol exporter specification).
@@ -16,11 +16,24 @@ pub(crate) struct Destination {
     pub(crate) certificate: Option<ServerCertificate>,
     /// Headers that every request carries; they may hold secrets.
     pub(crate) headers: Vec<(String, String)>,
+    /// The URL of the proxy that requests go through.
+    pub(crate) proxy: Option<String>,
 }
 
 /// The first destination that is set: the charm's own, Juju's, OpenTelemetry's. One that is set
 /// and cannot be used is a problem, and not passed over: the charm's author named that one.
 pub(super) fn resolve(
+    options: Option<&Options>,
+    environment: &Environment,
+) -> Result<Option<Destination>, String> {
+    let through_proxy = |destination: Destination| Destination {
+        proxy: proxy::for_url(&destination.url, environment),
+        ..destination
+    };
+    Ok(without_proxy(options, environment)?.map(through_proxy))
+}
+
+fn without_proxy(
     options: Option<&Options>,
     environment: &Environment,
 ) -> Result<Option<Destination>, String> {
@@ -55,6 +68,7 @@ fn opentelemetry_destination(environment: &Environment) -> Option<Result<Destina
         url,
         certificate: certificate.map(|path| ServerCertificate::File(path.into())),
         headers: headers.map(parse_headers).unwrap_or_default(),
+        proxy: None,
     }))
 }
 
@@ -64,7 +78,7 @@ fn destination(
     certificate: Option<ServerCertificate>,
 ) -> Result<Destination, String> {
     let url = traces_url(source, endpoint)?;
-    Ok(Destination { url, certificate, headers: Vec::new() })
+    Ok(Destination { url, certificate, headers: Vec::new(), proxy: None })
 }
 
 /// The URL for traces under a base URL. A base that already ends in `/v1/traces` is what its
@@ -92,7 +106,7 @@ fn parse(source: &str, text: &str) -> Result<Uri, String> {
 
 fn not_a_url(source: &str, text: &str, why: &str) -> String {
     let text = without_credentials(text);
-    format!("{source} is not the URL of a backend: {why} (`{text}`); traces wait on disk")
+    format!("{source} is not the URL of a backend: {why} (`{text}`)")
 }
 
 /// `http://user:password@host` as it may be logged.

@@ -5,10 +5,11 @@
 //! here reads a file or opens a connection.
 
 mod destination;
+mod proxy;
 mod values;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use self::destination::Destination;
@@ -47,7 +48,7 @@ pub struct Options {
     tracing_endpoint: Option<String>,
     server_cert: Option<ServerCertificate>,
     service_name: Option<Cow<'static, str>>,
-    buffer_max_events: usize,
+    buffer_max_events: u64,
     buffer_max_size_mib: u64,
     buffer_path: Option<PathBuf>,
     export_timeout: Option<Duration>,
@@ -61,12 +62,14 @@ impl Options {
             tracing_endpoint: None,
             server_cert: None,
             service_name: None,
-            buffer_max_events: 100,
+            buffer_max_events: Self::BUFFER_MAX_EVENTS,
             buffer_max_size_mib: Self::MIN_BUFFER_SIZE_MIB,
             buffer_path: None,
             export_timeout: None,
         }
     }
+
+    const BUFFER_MAX_EVENTS: u64 = 100;
 
     /// The least that `buffer_max_size_mib` may be, in MiB.
     pub const MIN_BUFFER_SIZE_MIB: u64 = 10;
@@ -94,7 +97,7 @@ impl Options {
 
     /// How many executions wait on disk at most. Default: 100; 0 switches the buffer off.
     #[must_use]
-    pub fn buffer_max_events(mut self, events: usize) -> Self {
+    pub fn buffer_max_events(mut self, events: u64) -> Self {
         self.buffer_max_events = events;
         self
     }
@@ -133,38 +136,73 @@ pub(crate) fn is_enabled(environment: &Environment) -> bool {
         && !says("OTEL_SDK_DISABLED", &["true"])
 }
 
+/// Where and how the buffer is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BufferConfig {
+    pub(crate) path: PathBuf,
+    /// 0 switches it off.
+    pub(crate) max_events: u64,
+    pub(crate) max_bytes: u64,
+    /// How long one operation waits for other processes.
+    pub(crate) lock_timeout: Duration,
+}
+
 /// Everything that tracing needs to know about one execution.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) charm_type: Option<&'static str>,
     pub(crate) service_name: String,
-    pub(crate) destination: Option<Destination>,
+    /// Where spans go, if there is a backend; or why what was named cannot be one.
+    pub(crate) destination: Result<Option<Destination>, String>,
+    pub(crate) buffer: BufferConfig,
     pub(crate) export_timeout: Duration,
-    /// What was said and cannot be used; each a line for the log.
-    pub(crate) problems: Vec<String>,
 }
 
 impl Config {
     const EXPORT_TIMEOUT: Duration = Duration::from_secs(1);
+    /// The name that the Python library gave it: a charm that moves to Rust keeps its traces.
+    const BUFFER_FILE: &str = ".charm_tracing_buffer.raw";
+    const BUFFER_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
     /// Adds the environment to the options, which are absent where no charm was ever asked.
     pub(crate) fn resolve(options: Option<&Options>, environment: &Environment) -> Self {
-        let mut problems = Vec::new();
-        let destination = destination::resolve(options, environment).unwrap_or_else(|problem| {
-            problems.push(problem);
-            None
-        });
+        let export_timeout = export_timeout(options, environment);
         Self {
             charm_type: options.map(|options| options.charm_type),
             service_name: service_name(options, environment),
-            destination,
-            export_timeout: options
-                .and_then(|options| options.export_timeout)
-                .or_else(|| timeout_of(environment))
-                .unwrap_or(Self::EXPORT_TIMEOUT),
-            problems,
+            destination: destination::resolve(options, environment),
+            buffer: buffer(options, environment, export_timeout),
+            export_timeout,
         }
     }
+}
+
+/// The buffer lies in the charm's directory unless the charm says where. A charm that is not run by
+/// Juju and does not say has none: it would be left behind wherever somebody tried the charm.
+fn buffer(
+    options: Option<&Options>,
+    environment: &Environment,
+    export_timeout: Duration,
+) -> BufferConfig {
+    let said = options.and_then(|options| options.buffer_path.as_deref());
+    let max_events =
+        options.map_or(Options::BUFFER_MAX_EVENTS, |options| options.buffer_max_events);
+    let max_size_mib =
+        options.map_or(Options::MIN_BUFFER_SIZE_MIB, |options| options.buffer_max_size_mib);
+    let is_wanted = said.is_some() || environment.is_juju();
+    BufferConfig {
+        path: environment.charm_dir().join(said.unwrap_or(Path::new(Config::BUFFER_FILE))),
+        max_events: if is_wanted { max_events } else { 0 },
+        max_bytes: max_size_mib.saturating_mul(1024 * 1024),
+        lock_timeout: Config::BUFFER_LOCK_TIMEOUT.min(export_timeout / 10),
+    }
+}
+
+fn export_timeout(options: Option<&Options>, environment: &Environment) -> Duration {
+    options
+        .and_then(|options| options.export_timeout)
+        .or_else(|| timeout_of(environment))
+        .unwrap_or(Config::EXPORT_TIMEOUT)
 }
 
 /// The option, else OpenTelemetry's own variable, else the application, else the charm's type.

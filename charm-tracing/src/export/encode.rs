@@ -18,6 +18,7 @@ use opentelemetry_otlp::{Protocol, RetryPolicy, WithExportConfig, WithHttpConfig
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
 
+use super::payload::Payload;
 use crate::collector::{CallSite, Name, Span, nanos_to_time};
 
 /// How many spans are taken together into one request's bytes. Bounds the memory of encoding;
@@ -30,7 +31,7 @@ pub(crate) fn encode(
     spans: Vec<Span>,
     trace: &SpanContext,
     resource: &Resource,
-) -> Result<Vec<Vec<u8>>, String> {
+) -> Result<Vec<Payload>, String> {
     let kept = Bodies::default();
     let exporter = exporter(kept.clone(), resource)?;
     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
@@ -44,7 +45,7 @@ pub(crate) fn encode(
             .map(|span| span_data(span, trace, &scope))
             .collect();
         if batch.is_empty() {
-            return Ok(kept.take());
+            return Ok(kept.take().into_iter().map(Payload::of_request).collect());
         }
         at_once(exporter.export(batch))?.map_err(|error| error.to_string())?;
     }

@@ -1,68 +1,189 @@
-//! The way out: finished spans → OTLP request bytes → the network.
+//! The way out: finished spans → OTLP request bytes → network or disk.
+//!
+//! One street. [`encode`] makes payloads of spans, [`Delivery`] decides where they go (the table in
+//! ARCHITECTURE.md, row for row), `transport` asks the backend, `queue` is the buffer. What is
+//! remembered from one execution to the next is `state`, what an answer means is `gate`.
 
+mod drain;
 mod encode;
+mod flush;
+mod gate;
+mod news;
+mod payload;
+mod queue;
+mod state;
 mod tls;
 mod transport;
 
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use opentelemetry_sdk::Resource;
-
-use crate::collector::Span;
-use crate::config::Destination;
-use opentelemetry::trace::SpanContext;
-
+use self::drain::{MAX_REQUEST_BYTES, Sent, Stopped};
 pub(crate) use self::encode::encode;
-use self::transport::{Reply, Transport};
+pub(crate) use self::flush::{Flushed, Flusher};
+use self::gate::{Verdict, classify};
+use self::news::News;
+pub(crate) use self::news::{Line, Weight};
+pub(crate) use self::payload::Payload;
+pub(crate) use self::queue::Queue;
+use self::transport::Transport;
+use crate::config::Destination;
 
-/// How large a request grows at most, in bytes: collectors take 20 MiB and answer 400 above it.
-const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// How many stored bytes are taken from the buffer at a time; compressed, that is several requests.
+const PEEK_BYTES: usize = MAX_REQUEST_BYTES;
 
-/// What became of an execution's spans.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Delivered,
-    /// Not delivered, and why.
-    Lost(String),
+/// The smallest that requests for the backlog are made when the backend does not take larger ones
+/// in time.
+const LEAST_REQUEST_BYTES: u32 = 64 * 1024;
+
+/// The end of one execution: where its payloads go.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    pub(crate) destination: &'a Result<Option<Destination>, String>,
+    pub(crate) queue: &'a mut Queue,
+    /// No request is under way after this.
+    pub(crate) deadline: Instant,
+    /// Any number, for the jitter of the back-off.
+    pub(crate) dice: u64,
 }
 
-/// Sends `spans` to `destination`, within `patience` all in all.
-pub(crate) fn deliver(
-    spans: Vec<Span>,
-    trace: &SpanContext,
-    resource: &Resource,
-    destination: &Destination,
-    patience: Duration,
-) -> Outcome {
-    let deadline = Instant::now() + patience;
-    let bodies = match encode(spans, trace, resource) {
-        Ok(bodies) => bodies,
-        Err(error) => return Outcome::Lost(error),
-    };
-    let transport = match Transport::new(destination) {
-        Ok(transport) => transport,
-        Err(error) => return Outcome::Lost(error),
-    };
-    for body in merged(bodies) {
-        match transport.post(&body, deadline) {
-            Ok(Reply { status: 200..=299, .. }) => {}
-            Ok(Reply { status, .. }) => {
-                return Outcome::Lost(format!("the backend answered with status {status}"));
+impl Delivery<'_> {
+    /// Sends or keeps what is left of the execution, and the backlog if the backend takes it. Says
+    /// what has changed, in one line. The queue has recalled what it knows.
+    ///
+    /// An execution of which the buffer holds a part already leaves as a whole, from there.
+    pub(crate) fn run(mut self, mut live: Vec<Payload>, flushed: Flushed) -> Option<Line> {
+        let mut news = News::default();
+        self.queue.state.evicted += flushed.evicted;
+        live.extend(flushed.unkept);
+        if flushed.any {
+            live.retain(|payload| !self.queue.push(payload));
+        }
+        let live = &live[..];
+        match self.way_out() {
+            Ok(transport) => self.send(&transport, live, &mut news),
+            Err(Closed::BackingOff) => self.keep(live, &mut news),
+            Err(Closed::Waits(why)) => {
+                self.keep(live, &mut news);
+                news.waits = Some(why);
             }
-            Err(error) => return Outcome::Lost(error.to_string()),
+        }
+        let said = news.line(self.queue);
+        self.queue.remember();
+        said
+    }
+
+    /// The backend, if an attempt may be made.
+    fn way_out(&self) -> Result<Transport, Closed> {
+        let none = || Closed::Waits("there is no backend yet".to_owned());
+        let destination = self.destination.as_ref().map_err(|why| Closed::Waits(why.clone()))?;
+        let destination = destination.as_ref().ok_or_else(none)?;
+        let transport = Transport::new(destination).map_err(Closed::Waits)?;
+        if self.queue.state.may_try(transport.fingerprint(), now()) {
+            Ok(transport)
+        } else {
+            Err(Closed::BackingOff)
         }
     }
-    Outcome::Delivered
+
+    /// Sends what is live, then, if that was taken, the backlog.
+    fn send(&mut self, transport: &Transport, live: &[Payload], news: &mut News) {
+        let deadline = self.deadline;
+        let sent = drain::send(live, MAX_REQUEST_BYTES, |r| post(transport, r, deadline), |_| ());
+        self.keep(&live[sent.done..], news);
+        let taken = live.is_empty() || sent.accepted_any();
+        self.settle(transport, sent, news);
+        if taken && news.waits.is_none() && self.queue.has_records() {
+            self.drain(transport, news);
+        }
+    }
+
+    /// Sends the backlog, oldest first, until it is empty, the time is over or the backend fails.
+    fn drain(&mut self, transport: &Transport, news: &mut News) {
+        let (deadline, limit) = (self.deadline, self.request_limit());
+        let before = self.queue.waiting_events();
+        while let Some(batch) = self.queue.peek(PEEK_BYTES) {
+            let records = batch.records().iter();
+            let stored: Vec<Payload> =
+                records.map(|record| Payload::stored(record.bytes.clone())).collect();
+            let queue = &mut *self.queue;
+            let dealt_with = |count| {
+                queue.acknowledge(&batch, count);
+            };
+            let sent = drain::send(&stored, limit, |r| post(transport, r, deadline), dealt_with);
+            let stopped = sent.stopped.is_some() || self.queue.is_off();
+            self.settle(transport, sent, news);
+            if stopped {
+                break;
+            }
+        }
+        if !self.queue.has_records() {
+            self.queue.state.request_bytes = 0;
+        }
+        let delivered = before.saturating_sub(self.queue.waiting_events());
+        news.recovered = Some(delivered).filter(|delivered| *delivered > 0);
+    }
+
+    /// Draws the conclusions from what became of a row.
+    fn settle(&mut self, transport: &Transport, sent: Sent, news: &mut News) {
+        let state = &mut self.queue.state;
+        if sent.accepted_any() {
+            state.succeeded(transport.fingerprint());
+            state.said.refusing &= sent.refused > 0;
+            news.delivered = true;
+        }
+        if sent.refused > 0 {
+            state.refused += sent.refused;
+            let (known, _) = news.refused.take().unwrap_or_default();
+            news.refused = Some((known + sent.refused, sent.refusal.unwrap_or_default()));
+        }
+        news.rejected = sent.rejected.or(news.rejected.take());
+        if let Some(Stopped::Failed { why, after, request_bytes }) = sent.stopped {
+            state.failed(transport.fingerprint(), now(), after, self.dice);
+            state.request_bytes = smaller(request_bytes, state.request_bytes);
+            news.waits =
+                Some(format!("the backend at {} does not take them: {why}", transport.name()));
+        }
+    }
+
+    /// Puts on disk what cannot be sent now.
+    fn keep(&mut self, payloads: &[Payload], news: &mut News) {
+        let kept = payloads.iter().filter(|payload| self.queue.push(payload)).count();
+        news.lost += u64::try_from(payloads.len() - kept).unwrap_or(u64::MAX);
+    }
+
+    fn request_limit(&self) -> usize {
+        match self.queue.state.request_bytes {
+            0 => MAX_REQUEST_BYTES,
+            bytes => usize::try_from(bytes).unwrap_or(MAX_REQUEST_BYTES),
+        }
+    }
 }
 
-/// Puts neighbouring requests end to end, which is one valid request, as long as they fit.
-fn merged(bodies: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut requests: Vec<Vec<u8>> = Vec::new();
-    for body in bodies {
-        match requests.last_mut() {
-            Some(last) if last.len() + body.len() <= MAX_REQUEST_BYTES => last.extend(body),
-            _ => requests.push(body),
-        }
+/// Why no attempt is made.
+enum Closed {
+    /// There is nothing to try yet.
+    Waits(String),
+    /// The last attempt failed a short while ago.
+    BackingOff,
+}
+
+fn post(transport: &Transport, request: &Payload, deadline: Instant) -> Verdict {
+    if Instant::now() >= deadline {
+        return Verdict::Unasked;
     }
-    requests
+    classify(transport.post(request, deadline))
+}
+
+/// Half of what was too much to be taken in time, unless it was little already.
+fn smaller(failed_bytes: usize, limit: u32) -> u32 {
+    match u32::try_from(failed_bytes).unwrap_or(u32::MAX) {
+        little if little <= LEAST_REQUEST_BYTES => limit,
+        much => (much / 2).max(LEAST_REQUEST_BYTES),
+    }
+}
+
+/// Milliseconds since the epoch.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

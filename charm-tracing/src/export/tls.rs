@@ -11,15 +11,14 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::config::ServerCertificate;
 
-/// A TLS configuration that trusts exactly `certificate`.
+/// A TLS configuration that trusts exactly the certificates in `pem`, which are `certificate`'s.
 ///
 /// # Errors
 ///
 /// Says what is wrong when not one usable certificate is found; where some are usable, the others
 /// are passed over.
-pub(super) fn trusting(certificate: &ServerCertificate) -> Result<TlsConfig, String> {
-    let pem = read(certificate)?;
-    let certificates = usable(&pem);
+pub(super) fn trusting(pem: &[u8], certificate: &ServerCertificate) -> Result<TlsConfig, String> {
+    let certificates = usable(pem);
     if certificates.is_empty() {
         return Err(format!("{} holds no certificate in PEM form", described(certificate)));
     }
@@ -30,7 +29,12 @@ pub(super) fn trusting(certificate: &ServerCertificate) -> Result<TlsConfig, Str
         .build())
 }
 
-fn read(certificate: &ServerCertificate) -> Result<Vec<u8>, String> {
+/// The bytes of a bundle.
+///
+/// # Errors
+///
+/// Says why it cannot be read.
+pub(super) fn read(certificate: &ServerCertificate) -> Result<Vec<u8>, String> {
     match certificate {
         ServerCertificate::File(path) => {
             fs::read(path).map_err(|error| format!("{}: {error}", described(certificate)))

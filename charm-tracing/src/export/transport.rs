@@ -1,35 +1,44 @@
 //! One request to the backend, bounded in time and in what is read of the answer.
 
 use std::fmt;
-use std::time::Instant;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Uri;
-use ureq::Agent;
+use http::header::RETRY_AFTER;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
 use ureq::tls::TlsConfig;
+use ureq::{Agent, Proxy};
 
+use super::gate::Rejected;
+use super::payload::Payload;
 use super::tls;
 use crate::config::Destination;
 
-/// How much of an answer is read, in bytes: what matters of it fits, an endless one does not hurt.
+/// How much of an answer is read, in bytes: what matters of it fits, an endless one does no harm.
 const MAX_REPLY_BYTES: u64 = 64 * 1024;
 
 /// A backend that can be asked, over a connection that is kept alive between requests.
 #[derive(Debug)]
-pub(crate) struct Transport {
+pub(super) struct Transport {
     agent: Agent,
     url: Uri,
     headers: Vec<(String, String)>,
+    fingerprint: u64,
 }
 
 /// What the backend said.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) rejected: Option<Rejected>,
 }
 
 /// The backend said nothing that can be understood, in time.
 #[derive(Debug)]
-pub(crate) struct NoReply(ureq::Error);
+pub(super) struct NoReply(ureq::Error);
 
 impl fmt::Display for NoReply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,27 +50,46 @@ impl fmt::Display for NoReply {
 }
 
 impl Transport {
-    pub(crate) fn new(destination: &Destination) -> Result<Self, String> {
+    /// # Errors
+    ///
+    /// Why the destination cannot be asked yet: `https` needs certificates to check it against.
+    pub(super) fn new(destination: &Destination) -> Result<Self, String> {
+        let mut fingerprint = DefaultHasher::new();
+        destination.url.to_string().hash(&mut fingerprint);
         let tls = match (destination.url.scheme_str(), &destination.certificate) {
-            (Some("https"), Some(certificate)) => tls::trusting(certificate)?,
+            (Some("https"), Some(certificate)) => {
+                let pem = tls::read(certificate)?;
+                pem.hash(&mut fingerprint);
+                tls::trusting(&pem, certificate)?
+            }
             (Some("https"), None) => {
                 return Err("the backend is `https` and there is no CA certificate yet".to_owned());
             }
             _ => TlsConfig::default(),
         };
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent(concat!("charm-tracing/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        Ok(Self { agent, url: destination.url.clone(), headers: destination.headers.clone() })
+        let proxy = destination.proxy.as_deref().map(proxy).transpose()?;
+        Ok(Self {
+            agent: agent(tls, proxy),
+            url: destination.url.clone(),
+            headers: destination.headers.clone(),
+            fingerprint: fingerprint.finish(),
+        })
+    }
+
+    /// Tells this backend, seen through these certificates, from any other.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The backend as it may be logged: no path, no query, no password.
+    pub(super) fn name(&self) -> String {
+        let host = self.url.host().unwrap_or_default();
+        let port = self.url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host}{port}", self.url.scheme_str().unwrap_or_default())
     }
 
     /// Posts one `ExportTraceServiceRequest`.
-    pub(crate) fn post(&self, body: &[u8], deadline: Instant) -> Result<Reply, NoReply> {
+    pub(super) fn post(&self, payload: &Payload, deadline: Instant) -> Result<Reply, NoReply> {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut request = self
             .agent
@@ -70,13 +98,69 @@ impl Transport {
             .timeout_global(Some(left))
             .build()
             .content_type("application/x-protobuf");
+        if payload.is_gzip() {
+            request = request.header("content-encoding", "gzip");
+        }
         for (key, value) in &self.headers {
             request = request.header(key, value);
         }
-        let mut answer = request.send(body).map_err(NoReply)?;
+        let mut answer = request.send(payload.bytes()).map_err(NoReply)?;
         let status = answer.status().as_u16();
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|value| retry_after_of(value, SystemTime::now()));
         // The status decides; a body that does not come or does not end takes nothing from it.
-        let _ = answer.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
-        Ok(Reply { status })
+        let body = answer.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
+        let rejected = body.ok().and_then(|body| rejected_in(&body));
+        Ok(Reply { status, retry_after, rejected })
+    }
+}
+
+/// The proxy's URL may hold a password; the error does not repeat it.
+fn proxy(url: &str) -> Result<Proxy, String> {
+    Proxy::new(url).map_err(|error| format!("the proxy cannot be used: {error}"))
+}
+
+fn agent(tls: TlsConfig, proxy: Option<Proxy>) -> Agent {
+    Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(proxy)
+        .user_agent(concat!("charm-tracing/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent()
+}
+
+/// The value of `Retry-After`: seconds, or an HTTP date.
+fn retry_after_of(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let seconds = value.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| {
+        let date = httpdate::parse_http_date(value).ok()?;
+        Some(date.duration_since(now).unwrap_or_default())
+    })
+}
+
+fn rejected_in(body: &[u8]) -> Option<Rejected> {
+    let partial = ExportTraceServiceResponse::decode(body).ok()?.partial_success?;
+    let Rejected { spans, message } =
+        Rejected { spans: partial.rejected_spans, message: partial.error_message };
+    (spans != 0 || !message.is_empty()).then_some(Rejected { spans, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_700);
+        let seconds = |value| retry_after_of(value, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds(" 0 "), Some(0));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(77));
+        assert_eq!(seconds("Sat, 06 Nov 1993 08:49:37 GMT"), Some(0));
+        assert_eq!(seconds("soon"), None);
+        assert_eq!(seconds("-1"), None);
     }
 }

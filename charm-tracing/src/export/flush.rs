@@ -1,0 +1,90 @@
+//! Spans of a long execution, on their way to the disk before its end: a charm that is killed loses
+//! what has not left yet, and no more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{mem, panic};
+
+use charm_tracing_buffer::{Durability, EventKey};
+use opentelemetry::trace::SpanContext;
+use opentelemetry_sdk::Resource;
+
+use super::encode::encode;
+use super::payload::Payload;
+use super::queue::Queue;
+use crate::collector::Span;
+use crate::config::Config;
+use crate::juju::Environment;
+use crate::resource::resource;
+
+/// Puts finished spans into the buffer, under the execution's own event.
+///
+/// What is pushed here survives the process but not a loss of power: the end of the execution syncs
+/// it. Nothing here fails; what the buffer does not take stays in memory.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    trace: SpanContext,
+    config: Config,
+    environment: Environment,
+    resource: OnceLock<Resource>,
+    queue: Mutex<Queue>,
+    unkept: Mutex<Vec<Payload>>,
+    flushed: AtomicBool,
+}
+
+/// What a flusher has done.
+#[derive(Debug, Default)]
+pub(crate) struct Flushed {
+    /// The buffer holds spans of this execution.
+    pub(crate) any: bool,
+    /// What the buffer did not take.
+    pub(crate) unkept: Vec<Payload>,
+    /// How many executions had to go for it.
+    pub(crate) evicted: u64,
+}
+
+impl Flusher {
+    pub(crate) fn new(
+        trace: SpanContext,
+        config: Config,
+        environment: Environment,
+        event: EventKey,
+    ) -> Self {
+        let queue = Mutex::new(Queue::new(config.buffer.clone(), event, Durability::Process));
+        let (resource, unkept, flushed) = Default::default();
+        Self { trace, config, environment, resource, queue, unkept, flushed }
+    }
+
+    /// Takes spans that are finished.
+    pub(crate) fn flush(&self, spans: Vec<Span>) {
+        let flush = panic::AssertUnwindSafe(|| self.push(spans));
+        let _ = panic::catch_unwind(flush);
+    }
+
+    /// What was flushed so far, at the end of the execution.
+    pub(crate) fn flushed(&self) -> Flushed {
+        let queue = lock(&self.queue);
+        Flushed {
+            any: self.flushed.load(Ordering::Acquire),
+            unkept: mem::take(&mut lock(&self.unkept)),
+            evicted: queue.state.evicted,
+        }
+    }
+
+    fn push(&self, spans: Vec<Span>) {
+        let resource = self.resource.get_or_init(|| resource(&self.config, &self.environment));
+        let Ok(payloads) = encode(spans, &self.trace, resource) else { return };
+        let mut queue = lock(&self.queue);
+        for payload in payloads {
+            if queue.push(&payload) {
+                self.flushed.store(true, Ordering::Release);
+            } else {
+                lock(&self.unkept).push(payload);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

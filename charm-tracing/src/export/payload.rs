@@ -1,0 +1,139 @@
+//! The bytes of a request: how they are compressed, and how several become one.
+//!
+//! Two facts make this simple: OTLP requests put end to end are one OTLP request (protobuf's
+//! merging), and gzip members put end to end are one gzip stream (RFC 1952). So what is compressed
+//! once, when it is encoded, is never touched again: not on its way to the disk, not when records
+//! are merged.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Below this many bytes compression is not worth a backend's while.
+const WORTH_COMPRESSING: usize = 1024;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// One or more `ExportTraceServiceRequest`s, compressed or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Payload {
+    bytes: Vec<u8>,
+    /// What the backend has to hold of it, in bytes.
+    plain_size: usize,
+}
+
+impl Payload {
+    /// A payload of one request's bytes, compressed if that is worth it.
+    pub(crate) fn of_request(plain: Vec<u8>) -> Self {
+        let plain_size = plain.len();
+        let compressed = (plain_size > WORTH_COMPRESSING).then(|| gzip(&plain)).flatten();
+        Self { bytes: compressed.unwrap_or(plain), plain_size }
+    }
+
+    /// A payload that was stored: by this crate, or by the Python library, which does not compress.
+    pub(crate) fn stored(bytes: Vec<u8>) -> Self {
+        let plain_size = if is_gzip(&bytes) { size_in_trailer(&bytes) } else { bytes.len() };
+        Self { bytes, plain_size }
+    }
+
+    /// Whether the bytes are a gzip stream. A plain request begins with the tag of its first field,
+    /// so that it cannot be taken for one.
+    pub(crate) fn is_gzip(&self) -> bool {
+        is_gzip(&self.bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn plain_size(&self) -> usize {
+        self.plain_size
+    }
+
+    /// All `parts` as one payload.
+    pub(crate) fn merged<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let parts: Vec<&Self> = parts.into_iter().collect();
+        let plain_size = parts.iter().map(|part| part.plain_size).sum();
+        let compress = plain_size > WORTH_COMPRESSING || parts.iter().any(|part| part.is_gzip());
+        let mut bytes = Vec::new();
+        for part in parts {
+            match (compress && !part.is_gzip()).then(|| gzip(&part.bytes)).flatten() {
+                Some(member) => bytes.extend(member),
+                None => bytes.extend_from_slice(&part.bytes),
+            }
+        }
+        Self { bytes, plain_size }
+    }
+}
+
+fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&GZIP_MAGIC)
+}
+
+/// One gzip member. Writing to memory does not fail; if it did, the plain bytes would serve.
+fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(plain).ok()?;
+    encoder.finish().ok()
+}
+
+/// The size before compression, which a gzip member ends with.
+fn size_in_trailer(member: &[u8]) -> usize {
+    let trailer = member.last_chunk::<4>().copied().unwrap_or_default();
+    usize::try_from(u32::from_le_bytes(trailer)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::MultiGzDecoder;
+
+    use super::*;
+
+    /// As long as asked for, and beginning as a request does.
+    fn request(bytes: usize) -> Vec<u8> {
+        let mut request = vec![7; bytes];
+        request[0] = 0x0a;
+        request
+    }
+
+    fn plain(payload: &Payload) -> Vec<u8> {
+        let mut plain = Vec::new();
+        if payload.is_gzip() {
+            MultiGzDecoder::new(payload.bytes()).read_to_end(&mut plain).unwrap();
+        } else {
+            plain.extend_from_slice(payload.bytes());
+        }
+        plain
+    }
+
+    #[test]
+    fn what_is_large_is_compressed() {
+        assert!(!Payload::of_request(request(1024)).is_gzip());
+        let large = Payload::of_request(request(1025));
+        assert!(large.is_gzip() && large.bytes().len() < 200);
+        assert_eq!((plain(&large), large.plain_size()), (request(1025), 1025));
+    }
+
+    #[test]
+    fn what_was_stored_says_its_size_again() {
+        for bytes in [10, 1024, 5000] {
+            let payload = Payload::of_request(request(bytes));
+            assert_eq!(Payload::stored(payload.bytes().to_vec()), payload);
+        }
+    }
+
+    #[test]
+    fn merging_puts_requests_end_to_end() {
+        let sizes = [[10, 20], [10, 2000], [2000, 10], [2000, 3000], [600, 600]];
+        for [first, second] in sizes {
+            let (one, two) =
+                (Payload::of_request(request(first)), Payload::of_request(request(second)));
+            let both = Payload::merged([&one, &two]);
+            assert_eq!(plain(&both), [request(first), request(second)].concat());
+            assert_eq!(both.plain_size(), first + second);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The disk end of the street: the buffer as delivery uses it, or that there is none.
+//!
+//! A buffer that cannot be used is a problem for the log and nothing else. After the first error
+//! nothing more is asked of it, so that no execution waits twice for the same broken disk.
+
+use std::path::Path;
+
+use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options};
+
+use super::payload::Payload;
+use super::state::State;
+use crate::config::BufferConfig;
+
+/// The buffer, opened when something is first asked of it.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    config: BufferConfig,
+    event: EventKey,
+    durability: Durability,
+    buffer: Handle,
+    /// What is remembered from execution to execution; written back by `remember`.
+    pub(crate) state: State,
+    stored: State,
+    /// What went wrong with the buffer, for the log.
+    pub(crate) problem: Option<String>,
+}
+
+#[derive(Debug)]
+enum Handle {
+    Unopened,
+    Open(Box<Buffer>),
+    /// Switched off, or broken.
+    Off,
+}
+
+impl Queue {
+    /// A queue for the records of the execution `event`. Costs nothing.
+    pub(crate) fn new(config: BufferConfig, event: EventKey, durability: Durability) -> Self {
+        let buffer = if config.max_events == 0 { Handle::Off } else { Handle::Unopened };
+        let (state, stored, problem) = (State::default(), State::default(), None);
+        Self { config, event, durability, buffer, state, stored, problem }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.config.path
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.buffer, Handle::Off)
+    }
+
+    /// Reads what is remembered. One `stat` while nothing ever was.
+    pub(crate) fn recall(&mut self) {
+        if !self.is_off() && self.config.path.exists() {
+            let metadata = self.ask(Buffer::metadata);
+            self.state = metadata.map(|bytes| State::decode(&bytes)).unwrap_or_default();
+            self.stored = self.state;
+        }
+    }
+
+    /// Whether anything waits, or may.
+    pub(crate) fn has_records(&mut self) -> bool {
+        match self.buffer {
+            Handle::Off => false,
+            // A path that is no buffer is found out, and said, when it is opened.
+            Handle::Unopened => !Buffer::is_empty(&self.config.path).unwrap_or(false),
+            Handle::Open(_) => self.waiting_events() > 0,
+        }
+    }
+
+    /// How many executions wait.
+    pub(crate) fn waiting_events(&mut self) -> u64 {
+        self.ask(Buffer::len).map_or(0, |len| len.events)
+    }
+
+    /// Appends one record; whether it is kept. Notes what had to go for it.
+    pub(crate) fn push(&mut self, payload: &Payload) -> bool {
+        let event = self.event;
+        let pushed = self.ask(|buffer| buffer.push(event, payload.bytes()));
+        if let Some(pushed) = pushed {
+            self.state.evicted += pushed.evicted_events;
+        }
+        pushed.is_some()
+    }
+
+    /// The oldest records: as many as have `budget` bytes together, but one at least.
+    pub(crate) fn peek(&mut self, budget: usize) -> Option<Batch> {
+        self.ask(|buffer| buffer.peek(budget)).filter(|batch| !batch.is_empty())
+    }
+
+    /// Removes the first `count` records of `batch`: they are dealt with.
+    pub(crate) fn acknowledge(&mut self, batch: &Batch, count: usize) -> bool {
+        self.ask(|buffer| buffer.acknowledge_first(batch, count)).is_some()
+    }
+
+    /// Writes back what is remembered, if it has changed.
+    pub(crate) fn remember(&mut self) {
+        let state = self.state;
+        if state != self.stored && self.ask(|buffer| buffer.set_metadata(state.encode())).is_some()
+        {
+            self.stored = state;
+        }
+    }
+
+    /// Asks the buffer; the first error is noted and is the last.
+    fn ask<T>(&mut self, ask: impl FnOnce(&mut Buffer) -> Result<T, Error>) -> Option<T> {
+        if let Handle::Unopened = self.buffer {
+            self.buffer = match self.open() {
+                Ok(buffer) => Handle::Open(Box::new(buffer)),
+                Err(error) => self.broken(&error),
+            };
+        }
+        let Handle::Open(buffer) = &mut self.buffer else { return None };
+        match ask(buffer) {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.buffer = self.broken(&error);
+                None
+            }
+        }
+    }
+
+    fn open(&mut self) -> Result<Buffer, Error> {
+        let options = Options {
+            max_events: self.config.max_events,
+            max_bytes: self.config.max_bytes,
+            durability: self.durability,
+            lock_timeout: self.config.lock_timeout,
+        };
+        let buffer = Buffer::open(&self.config.path, options)?;
+        let recovery = buffer.recovery();
+        self.state.evicted += recovery.evicted_events;
+        if recovery.moved_aside {
+            let path = self.config.path.display();
+            self.problem =
+                Some(format!("`{path}` was no buffer and is now called `{path}.foreign`"));
+        } else if recovery.lost_records > 0 {
+            let lost = recovery.lost_records;
+            self.problem = Some(format!("the buffer was damaged: {lost} records are lost"));
+        }
+        Ok(buffer)
+    }
+
+    fn broken(&mut self, error: &Error) -> Handle {
+        self.problem = Some(error.to_string());
+        Handle::Off
+    }
+}

@@ -1,0 +1,122 @@
+//! SIGTERM: a charm that is told to end loses no span that it has.
+//!
+//! Juju ends a charm this way when a unit or its agent is stopped. Where the charm has left the
+//! signal to its default, a thread waits for it, hands over what was collected, and lets the
+//! default happen: to whoever sent it, the charm died of SIGTERM as ever. A charm that already
+//! handles the signal when its first event begins is left alone; when it then ends, its trace is
+//! handed on as at any end. (One that begins to handle it later shares the signal with this file,
+//! and ends after its handler was told.)
+
+use std::fmt;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::{Handle, Signals};
+use signal_hook::{flag, low_level};
+
+/// How long an execution that is just ending is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type HandOver = Box<dyn FnOnce() + Send>;
+
+/// Waits for SIGTERM until it is dropped; from then on the signal has its default effect.
+pub(crate) struct Watch {
+    /// Taken by whoever is first: the signal, or the execution's end.
+    hand_over: Arc<Mutex<Option<HandOver>>>,
+    /// Set when the default effect is wanted again.
+    over: Arc<AtomicBool>,
+    signals: Handle,
+    /// Dropped with the watch: the signal's thread waits for that when the end came first.
+    _done: Sender<()>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watch").field("over", &self.over).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Begins to wait; `hand_over` is called if the signal comes before the execution's end.
+    /// `None` where the charm, or whoever started it, has decided about the signal.
+    pub(crate) fn start(hand_over: impl FnOnce() + Send + 'static) -> Option<Self> {
+        let has_default = fs::read_to_string("/proc/self/status").is_ok_and(|s| is_default(&s));
+        has_default.then(|| Self::wait(Box::new(hand_over))).flatten()
+    }
+
+    fn wait(hand_over: HandOver) -> Option<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut arriving = Signals::new([SIGTERM]).ok()?;
+        // Without this the signal would have no effect at all once nobody waits for it.
+        flag::register_conditional_default(SIGTERM, Arc::clone(&over)).ok()?;
+        let signals = arriving.handle();
+        let hand_over = Arc::new(Mutex::new(Some(hand_over)));
+        let (done, ended) = mpsc::channel();
+        let of_thread = Arc::clone(&hand_over);
+        let wait = move || {
+            if arriving.forever().next().is_some() {
+                die(&of_thread, &ended);
+            }
+        };
+        let thread = thread::Builder::new().name("charm-tracing-term".to_owned());
+        if thread.spawn(wait).is_err() {
+            over.store(true, Ordering::SeqCst);
+            return None;
+        }
+        Some(Self { hand_over, over, signals, _done: done })
+    }
+
+    /// The execution ends by itself: a signal from now on waits for that.
+    pub(crate) fn execution_ends(&self) {
+        take(&self.hand_over);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.signals.close();
+    }
+}
+
+/// Hands over, or waits for the end that is under way, and lets the signal have its effect.
+fn die(hand_over: &Mutex<Option<HandOver>>, ended: &Receiver<()>) {
+    match take(hand_over) {
+        Some(hand_over) => hand_over(),
+        None => drop(ended.recv_timeout(PATIENCE)),
+    }
+    let _ = low_level::emulate_default_handler(SIGTERM);
+}
+
+fn take(hand_over: &Mutex<Option<HandOver>>) -> Option<HandOver> {
+    hand_over.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Whether SIGTERM is neither caught nor ignored, by `/proc/self/status`.
+fn is_default(status: &str) -> bool {
+    let is_set = |field: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(field))?;
+        let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+        Some(mask & (1 << (SIGTERM - 1)) != 0)
+    };
+    [is_set("SigCgt:"), is_set("SigIgn:")] == [Some(false), Some(false)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_default;
+
+    #[test]
+    fn a_signal_that_is_caught_or_ignored_is_not_default() {
+        let status = |ignored, caught| format!("Name:\tx\nSigIgn:\t{ignored}\nSigCgt:\t{caught}\n");
+        assert!(is_default(&status("0000000000001000", "0000000000000440")));
+        assert!(!is_default(&status("0000000000004000", "0000000000000000")));
+        assert!(!is_default(&status("0000000000000000", "0000000000004000")));
+        assert!(!is_default("Name:\tx\n"));
+    }
+}
