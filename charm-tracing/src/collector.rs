@@ -375,7 +375,7 @@ fn place(time: SystemTime, now: u64) -> u64 {
     if given.abs_diff(now) <= SAME_MOMENT { now } else { given }
 }
 
-fn time_to_nanos(time: SystemTime) -> u64 {
+pub(crate) fn time_to_nanos(time: SystemTime) -> u64 {
     nanos(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

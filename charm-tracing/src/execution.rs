@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Instant;
 
 use charm_tracing_buffer::{Durability, EventKey};
-use opentelemetry::trace::{FutureExt, Link, SpanContext, SpanId, TraceFlags, TraceState};
+use opentelemetry::trace::FutureExt;
 use opentelemetry::{ContextGuard, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
@@ -27,9 +27,9 @@ use crate::config::{self, Charm, Config, Options};
 use crate::export::{self, Delivery, Flusher, Line, Queue, Weight};
 use crate::juju::{self, Environment, Event, Level};
 use crate::resource::resource;
-use crate::span::{self, Failure, Root, SpanHandle};
+use crate::root;
+use crate::span::{self, Failure, Reach, Root, SpanHandle};
 use crate::terminate::Watch;
-use crate::tracer;
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
 ///
@@ -260,6 +260,14 @@ struct Tracing {
     attached: Option<ContextGuard>,
 }
 
+impl Tracing {
+    fn begin(environment: &Environment) -> Option<Self> {
+        let (collector, root) = root::open(environment, Reach::Process)?;
+        let event_key = EventKey(RandomIdGenerator::default().new_trace_id().to_bytes());
+        Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
+    }
+}
+
 impl Execution {
     /// Reads Juju's environment and opens the root span.
     pub fn begin() -> Self {
@@ -273,11 +281,8 @@ impl Execution {
     /// Opens the root span and makes it current nowhere.
     fn begin_detached(environment: Environment) -> Self {
         let event = environment.event();
-        let tracing = if config::is_enabled(&environment) {
-            Tracing::begin(&environment, &event)
-        } else {
-            None
-        };
+        let tracing =
+            if config::is_enabled(&environment) { Tracing::begin(&environment) } else { None };
         Self { environment, event, options: None, tracing }
     }
 
@@ -507,52 +512,6 @@ impl Drop for Execution {
             self.fail_with_panic();
         }
         self.finish();
-    }
-}
-
-impl Tracing {
-    fn begin(environment: &Environment, event: &Event) -> Option<Self> {
-        tracer::install();
-        let juju = environment.trace_parent().map(|parent| parent.context);
-        let (trace, parent, link) = place_in_jujus_trace(juju);
-        let collector = Collector::new(trace);
-        let detail = Detail {
-            attributes: event
-                .dispatch_path()
-                .map(|path| KeyValue::new("juju.dispatch_path", path.to_owned()))
-                .into_iter()
-                .collect(),
-            links: link.into_iter().collect(),
-            ..Detail::default()
-        };
-        let name = root_name(environment, event);
-        let root = Root::open(&collector, &parent, name, detail)?;
-        let event_key = EventKey(RandomIdGenerator::default().new_trace_id().to_bytes());
-        Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
-    }
-}
-
-/// The trace that the root belongs to, its parent, and what it links to: a child of Juju's own span
-/// where Juju samples that, else a trace of its own, with a link to Juju's if there is one.
-fn place_in_jujus_trace(juju: Option<SpanContext>) -> (SpanContext, SpanContext, Option<Link>) {
-    let trace =
-        |id, state| SpanContext::new(id, SpanId::INVALID, TraceFlags::SAMPLED, false, state);
-    match juju {
-        Some(parent) if parent.is_sampled() => {
-            (trace(parent.trace_id(), parent.trace_state().clone()), parent, None)
-        }
-        unsampled => {
-            let own = trace(RandomIdGenerator::default().new_trace_id(), TraceState::NONE);
-            (own, SpanContext::NONE, unsampled.map(Link::with_context))
-        }
-    }
-}
-
-/// `hello/0: config-changed event`, as the Python library calls it.
-fn root_name(environment: &Environment, event: &Event) -> String {
-    match environment.unit() {
-        Some(unit) => format!("{unit}: {} event", event.name()),
-        None => format!("{} event", event.name()),
     }
 }
 

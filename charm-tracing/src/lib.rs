@@ -9,11 +9,14 @@ mod execution;
 mod export;
 pub mod juju;
 mod resource;
+mod root;
 mod span;
 mod terminate;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tracer;
 
 pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};
 pub use execution::{Construct, Execution, Outcome, event, run, run_async};
-pub use span::{CurrentSpan, current_span};
+pub use span::{CurrentSpan, carried, carried_future, current_span};

@@ -16,7 +16,7 @@ use std::sync::{Arc, Once, PoisonError, RwLock};
 use std::thread;
 use std::time::SystemTime;
 
-use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
+use opentelemetry::trace::{FutureExt, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 
 use crate::collector::{CallSite, Collector, Detail, FailureText, Name, Span, SpanKey, Start};
@@ -32,11 +32,22 @@ static PROCESS_ROOT: RwLock<Option<Context>> = RwLock::new(None);
 #[derive(Debug)]
 struct Traced(Arc<Collector>);
 
+/// How far an execution reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The process runs this one execution: spans of threads without a span are its own too.
+    Process,
+    /// One of several: only spans that have one of its spans as parent.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "for captures"))]
+    Lineage,
+}
+
 /// An open root span, and the registration that lets spans open under it.
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) context: Context,
     pub(crate) key: SpanKey,
+    reach: Reach,
 }
 
 impl Root {
@@ -46,6 +57,7 @@ impl Root {
         parent: &SpanContext,
         name: String,
         detail: Detail,
+        reach: Reach,
     ) -> Option<Self> {
         let name = Name::Text(name.into());
         let detail = Some(Box::new(detail));
@@ -54,8 +66,10 @@ impl Root {
         let context = Context::new().with_value(Traced(Arc::clone(collector))).with_span(span);
         note_panics();
         TRACED.fetch_add(1, Ordering::Relaxed);
-        *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
-        Some(Self { context, key })
+        if reach == Reach::Process {
+            *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
+        }
+        Some(Self { context, key, reach })
     }
 }
 
@@ -63,7 +77,9 @@ impl Drop for Root {
     fn drop(&mut self) {
         self.key.finish(None);
         TRACED.fetch_sub(1, Ordering::Relaxed);
-        PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner).take();
+        if self.reach == Reach::Process {
+            PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner).take();
+        }
     }
 }
 
@@ -470,4 +486,27 @@ impl CurrentSpan {
     pub fn span_context(&self) -> SpanContext {
         self.context.span().span_context().clone()
     }
+}
+
+/// A closure that runs with the span that is current here and now as its current span, wherever it
+/// is run: on another thread, in a pool.
+///
+/// ```
+/// let handle = std::thread::spawn(charm_tracing::carried(|| {
+///     // spans opened here hang under the span that spawned the thread
+/// }));
+/// # handle.join().unwrap();
+/// ```
+pub fn carried<F: FnOnce() -> R, R>(code: F) -> impl FnOnce() -> R {
+    let context = Context::current();
+    move || {
+        let _attached = context.attach();
+        code()
+    }
+}
+
+/// A future that is polled with the span that is current here and now as its current span, wherever
+/// it is polled: as a task of its own, on another thread.
+pub fn carried_future<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    future.with_current_context()
 }

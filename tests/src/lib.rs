@@ -11,8 +11,9 @@ mod trace;
 mod tree;
 
 pub use charm::{CharmDir, CharmRun, Finished};
+pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
 pub use receiver::{Answer, Received, Receiver};
-pub use trace::{Span, SpanEvent, Status, Trace};
+pub use trace::decode;
 pub use tree::{Palette, Tree};
 
 /// The README's code is compiled as it stands there.

@@ -114,7 +114,7 @@ impl Receiver {
     pub fn traces(&self) -> Vec<Trace> {
         let accepted = |received: &Received| (200..300).contains(&received.status);
         let requests = self.requests();
-        Trace::all(requests.iter().filter(|r| accepted(r)).filter_map(|r| r.request.as_ref()))
+        crate::decode(requests.iter().filter(|r| accepted(r)).filter_map(|r| r.request.as_ref()))
     }
 
     /// The one trace that came.

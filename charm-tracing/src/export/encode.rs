@@ -34,16 +34,9 @@ pub(crate) fn encode(
 ) -> Result<Vec<Payload>, String> {
     let kept = Bodies::default();
     let exporter = exporter(kept.clone(), resource)?;
-    let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .build();
-    let mut spans = spans.into_iter();
+    let mut spans = span_data(spans, trace);
     loop {
-        let batch: Vec<SpanData> = spans
-            .by_ref()
-            .take(SPANS_PER_BODY)
-            .map(|span| span_data(span, trace, &scope))
-            .collect();
+        let batch: Vec<SpanData> = spans.by_ref().take(SPANS_PER_BODY).collect();
         if batch.is_empty() {
             return Ok(kept.take().into_iter().map(Payload::of_request).collect());
         }
@@ -98,7 +91,15 @@ impl HttpClient for Bodies {
     }
 }
 
-fn span_data(span: Span, trace: &SpanContext, scope: &InstrumentationScope) -> SpanData {
+/// `spans` as the OpenTelemetry SDK has them.
+pub(crate) fn span_data(spans: Vec<Span>, trace: &SpanContext) -> impl Iterator<Item = SpanData> {
+    let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .build();
+    spans.into_iter().map(move |span| one_span_data(span, trace, &scope))
+}
+
+fn one_span_data(span: Span, trace: &SpanContext, scope: &InstrumentationScope) -> SpanData {
     let Span { id, parent, start, end, name, detail } = span;
     let detail = detail.map(|detail| *detail).unwrap_or_default();
     let mut events = SpanEvents::default();

@@ -18,7 +18,7 @@ mod transport;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use self::drain::{MAX_REQUEST_BYTES, Sent, Stopped};
-pub(crate) use self::encode::encode;
+pub(crate) use self::encode::{encode, span_data};
 pub(crate) use self::flush::{Flushed, Flusher};
 use self::gate::{Verdict, classify};
 use self::news::News;

@@ -1,0 +1,187 @@
+//! A charm's own tests: what its code traces, as values to look at. Nothing is sent or written.
+//!
+//! ```
+//! use charm_tracing::testing::capture;
+//! use charm_tracing::{assert_tree, trace_function};
+//!
+//! #[trace_function]
+//! fn render_config(workers: u32) -> String {
+//!     format!("workers = {workers}")
+//! }
+//!
+//! let trace = capture(|| {
+//!     render_config(3);
+//! });
+//!
+//! assert_tree!(
+//!     trace,
+//!     "
+//!     capture
+//!       function call: render_config
+//!     "
+//! );
+//! assert_eq!(trace.find("function call: render_config").attributes.len(), 3);
+//! ```
+//!
+//! Each capture is for itself, so that tests may run in parallel: it has the spans of the code that
+//! it runs and of what that code carries elsewhere with [`carried`](crate::carried), but not of
+//! threads that know nothing of it.
+
+mod trace;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Event, FutureExt, Link, SpanId};
+use opentelemetry_sdk::trace::SpanData;
+
+pub use self::trace::{Span, SpanEvent, Status, Trace};
+#[doc(hidden)]
+pub use self::tree::assert_tree;
+use crate::collector::{Collector, Name, time_to_nanos};
+use crate::config::Config;
+use crate::export;
+use crate::juju::Environment;
+use crate::resource::resource;
+use crate::root;
+use crate::span::{Reach, Root};
+
+/// The spans of what `code` runs.
+pub fn capture<R>(code: impl FnOnce() -> R) -> Trace {
+    Capture::new().run(code)
+}
+
+/// The spans of a future, from its first poll to its end.
+pub async fn capture_async<F: Future>(future: F) -> Trace {
+    Capture::new().run_async(future).await
+}
+
+/// A capture with an environment of its own.
+///
+/// ```
+/// use charm_tracing::juju::Environment;
+/// use charm_tracing::testing::Capture;
+///
+/// let environment = Environment::from_pairs([
+///     ("JUJU_UNIT_NAME", "hello/0"),
+///     ("JUJU_DISPATCH_PATH", "hooks/install"),
+/// ]);
+/// let trace = Capture::new().environment(environment).run(|| {});
+/// assert_eq!(trace.root().name, "hello/0: install event");
+/// assert_eq!(trace.resource["juju_application"], "hello");
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "nothing is captured before `run`"]
+pub struct Capture {
+    environment: Option<Environment>,
+}
+
+impl Capture {
+    /// A capture outside of Juju; its root is called `capture`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets the captured code run as if Juju said `environment`.
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// The spans of what `code` runs.
+    pub fn run<R>(self, code: impl FnOnce() -> R) -> Trace {
+        let captured = Captured::begin(self.environment);
+        {
+            let _attached = captured.root.context.clone().attach();
+            code();
+        }
+        captured.end()
+    }
+
+    /// The spans of a future, from its first poll to its end.
+    pub async fn run_async<F: Future>(self, future: F) -> Trace {
+        let captured = Captured::begin(self.environment);
+        future.with_context(captured.root.context.clone()).await;
+        captured.end()
+    }
+}
+
+/// A capture under way.
+#[derive(Debug)]
+struct Captured {
+    environment: Environment,
+    collector: Arc<Collector>,
+    root: Root,
+}
+
+impl Captured {
+    #[expect(clippy::panic, reason = "a test cannot go on without its capture")]
+    fn begin(environment: Option<Environment>) -> Self {
+        let named = environment.is_some();
+        let environment = environment.unwrap_or_default();
+        let Some((collector, root)) = root::open(&environment, Reach::Lineage) else {
+            panic!("a new collector takes spans");
+        };
+        if !named {
+            root.key.edit(|span| span.name = Name::Text("capture".into()));
+        }
+        Self { environment, collector, root }
+    }
+
+    fn end(self) -> Trace {
+        drop(self.root);
+        let trace = self.collector.trace();
+        let resource = resource(&Config::resolve(None, &self.environment), &self.environment);
+        let resource = resource.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+        let spans = export::span_data(self.collector.close(), trace);
+        Trace::new(
+            trace.trace_id().to_string(),
+            resource.collect(),
+            spans.map(Span::from).collect(),
+        )
+    }
+}
+
+impl From<SpanData> for Span {
+    fn from(span: SpanData) -> Self {
+        let event = |event: Event| SpanEvent {
+            name: event.name.into_owned(),
+            time: time_to_nanos(event.timestamp),
+            attributes: map_of(event.attributes),
+        };
+        let link = |link: Link| {
+            (link.span_context.trace_id().to_string(), link.span_context.span_id().to_string())
+        };
+        let parent = Some(span.parent_span_id).filter(|id| *id != SpanId::INVALID);
+        Self {
+            id: span.span_context.span_id().to_string(),
+            parent: parent.map(|id| id.to_string()).unwrap_or_default(),
+            name: span.name.into_owned(),
+            scope: span.instrumentation_scope.name().to_owned(),
+            start: time_to_nanos(span.start_time),
+            end: time_to_nanos(span.end_time),
+            attributes: map_of(span.attributes),
+            events: span.events.events.into_iter().map(event).collect(),
+            links: span.links.links.into_iter().map(link).collect(),
+            status: span.status.into(),
+            kind: span.span_kind,
+        }
+    }
+}
+
+impl From<opentelemetry::trace::Status> for Status {
+    fn from(status: opentelemetry::trace::Status) -> Self {
+        use opentelemetry::trace::Status as Api;
+        match status {
+            Api::Unset => Self::Unset,
+            Api::Ok => Self::Ok,
+            Api::Error { description } => Self::Error(description.into_owned()),
+        }
+    }
+}
+
+fn map_of(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    attributes.into_iter().map(|kv| (kv.key.to_string(), kv.value.to_string())).collect()
+}
