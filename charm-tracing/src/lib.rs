@@ -8,6 +8,8 @@ mod config;
 mod execution;
 mod export;
 pub mod juju;
+#[cfg(feature = "tracing")]
+pub mod layer;
 mod resource;
 mod root;
 mod span;

@@ -18,6 +18,12 @@ pub(crate) fn install() {
     ONCE.call_once(|| global::set_tracer_provider(ExecutionTracerProvider));
 }
 
+/// A tracer for spans of the instrumentation scope `name`.
+#[cfg(feature = "tracing")]
+pub(crate) fn for_scope(name: &'static str) -> impl Tracer<Span = RecordedSpan> + Send + Sync {
+    ExecutionTracer { scope: InstrumentationScope::builder(name).build() }
+}
+
 #[derive(Debug)]
 struct ExecutionTracerProvider;
 
