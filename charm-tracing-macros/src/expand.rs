@@ -6,16 +6,18 @@
 //! runtime's `__private`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, TokenStreamExt, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Expr, FnArg, Ident, ImplItem, ImplItemFn, Pat, PatIdent, PatType, ReturnType, Stmt, Type,
-    parse_quote,
+    Block, Expr, FnArg, Ident, ImplItem, ImplItemFn, Pat, PatIdent, PatType, ReturnType, Signature,
+    Stmt, Type, parse_quote,
 };
 
-use crate::args::{MIN_BUFFER_SIZE_MIB, Setting};
-use crate::item::{Block, Charm, CharmItem, Function, Plan, Shape, SpanName, mentions};
+use crate::args::{Err, MIN_BUFFER_SIZE_MIB, Setting};
+use crate::item::{
+    self, Charm, CharmItem, Function, FutureType, Plan, Shape, SpanName, is_conditional, mentions,
+};
 
 /// Expands `#[trace_charm]`.
 pub(crate) fn charm(charm: Charm) -> TokenStream {
@@ -87,7 +89,7 @@ fn check(setting: &Setting) -> Option<TokenStream> {
 }
 
 /// Expands `#[trace_type]`, and the block of `#[trace_charm]`.
-pub(crate) fn block(mut block: Block) -> TokenStream {
+pub(crate) fn block(mut block: item::Block) -> TokenStream {
     for (item, plan) in block.item.items.iter_mut().zip(&block.plans) {
         if let (ImplItem::Fn(method), Some(plan)) = (item, plan) {
             trace(method, plan);
@@ -114,13 +116,15 @@ fn trace(function: &mut ImplItemFn, plan: &Plan) {
     match plan.shape {
         Shape::Guarded => guard(function, plan),
         Shape::Observed => observe(function, plan),
+        Shape::Async(err) => cover(function, plan, err),
+        Shape::Future(ty, err) => cover_returned(function, plan, ty, err),
     }
 }
 
 /// A guard in front of the body, which stays as it is.
 fn guard(function: &mut ImplItemFn, plan: &Plan) {
     let span = local("span");
-    let enter = enter(&function.sig.ident, plan);
+    let enter = start(&function.sig.ident, plan, "enter");
     let fields = fields(plan, &quote_spanned!(mixed()=> &#span));
     let opening = quote_spanned! {mixed()=>
         let #span = #enter;
@@ -129,61 +133,207 @@ fn guard(function: &mut ImplItemFn, plan: &Plan) {
     function.block.stmts.insert(0, verbatim(opening));
 }
 
-/// The body in a closure that takes the function's own patterns, so that what is dropped, when, and
-/// what is unused stays as it was; then a look at the result.
+/// The body in a closure, then a look at the result.
 fn observe(function: &mut ImplItemFn, plan: &Plan) {
     let root = &plan.root;
     let (span, current, result) = (local("span"), local("current"), local("result"));
-    let enter = enter(&function.sig.ident, plan);
+    let enter = start(&function.sig.ident, plan, "enter");
     let fields = fields(plan, &current.to_token_stream());
     let lend = (!fields.is_empty()).then(|| quote_spanned!(mixed()=> let #current = &#span;));
-    let (arguments, patterns) = handed_on(function);
-    let call = format_ident!("call_{}", arguments.len(), span = mixed());
-    let output = closure_output(&function.sig.output);
-    let body = closure_body(function, &fields);
+    let call = call_in_closure(function, plan, &fields);
     let traced = quote_spanned! {mixed()=>
         let #span = #enter;
         #lend
-        let #result = #root::__private::#call(#(#arguments,)* move |#(#patterns),*| #output #body);
+        let #result = #call;
         #root::__private::Outcome::of(&#result).record(&#span);
         #result
     };
     function.block.stmts = vec![verbatim(traced)];
 }
 
-/// The body between the user's own braces, whose edition says when temporaries are dropped. A
-/// receiver is captured whole: otherwise its parts could be dropped at different times.
-fn closure_body(function: &mut ImplItemFn, fields: &[TokenStream]) -> TokenStream {
-    let receiver = function.sig.receiver().map(|receiver| {
+/// The body in an `async` block, polled in the span, then a look at the result.
+fn cover(function: &mut ImplItemFn, plan: &Plan, err: Err) {
+    let (span, current) = (local("span"), local("current"));
+    let open = start(&function.sig.ident, plan, "open");
+    let fields = fields(plan, &current.to_token_stream());
+    let lend = (!fields.is_empty()).then(|| quote_spanned!(mixed()=> let #current = &#span;));
+    let body = async_body(function, plan, &fields);
+    let polled = match &function.sig.output {
+        ReturnType::Type(_, ty) if is_never(ty) => {
+            let polled = polled(plan, Err::Ignored, &span, &body);
+            quote_spanned!(mixed()=> match #polled {})
+        }
+        _ => polled(plan, err, &span, &body),
+    };
+    let traced = quote_spanned! {mixed()=>
+        let #span = #open;
+        #lend
+        #polled
+    };
+    function.block.stmts = vec![verbatim(traced)];
+}
+
+/// The body in a closure, then the future that it returns inside one that polls it in the span.
+fn cover_returned(function: &mut ImplItemFn, plan: &Plan, ty: FutureType, err: Err) {
+    let root = &plan.root;
+    let (span, current, future) = (local("span"), local("current"), local("future"));
+    let collected = local("fields");
+    let open = start(&function.sig.ident, plan, "open");
+    let fields = fields(plan, &current.to_token_stream());
+    let (collect, set) = if fields.is_empty() {
+        (None, None)
+    } else {
+        (
+            Some(quote_spanned! {mixed()=>
+                let #collected = #root::__private::CollectedFields::new();
+                let #current = &#collected;
+            }),
+            Some(quote_spanned!(mixed()=> #collected.set_on(&#span);)),
+        )
+    };
+    let call = call_in_closure(function, plan, &fields);
+    let polled = polled(plan, err, &span, &future.to_token_stream());
+    let covered = quote_spanned! {mixed()=>
+        async move {
+            let #span = #open;
+            #set
+            #polled
+        }
+    };
+    let covered = match ty {
+        FutureType::Plain => covered,
+        FutureType::Boxed => quote_spanned!(mixed()=> ::std::boxed::Box::pin(#covered)),
+    };
+    let traced = quote_spanned! {mixed()=>
+        #collect
+        let #future = #call;
+        #covered
+    };
+    function.block.stmts = vec![verbatim(traced)];
+}
+
+/// Polls a future in its span, and looks at the result if that is wanted.
+fn polled(plan: &Plan, err: Err, span: &Ident, future: &TokenStream) -> TokenStream {
+    let root = &plan.root;
+    let result = local("result");
+    let cover = quote_spanned!(mixed()=> #root::__private::cover(&#span, #future).await);
+    match err {
+        Err::Ignored => cover,
+        Err::Recorded => quote_spanned! {mixed()=>
+            let #result = #cover;
+            #root::__private::Outcome::of(&#result).record(&#span);
+            #result
+        },
+    }
+}
+
+/// The body as an `async` block that does with the arguments what an `async fn` does: each is moved
+/// in and bound in its turn, and what the body's last expression leaves is dropped before them.
+fn async_body(function: &mut ImplItemFn, plan: &Plan, fields: &[TokenStream]) -> TokenStream {
+    let receiver = whole_receiver(&function.sig);
+    let arguments = arguments(function);
+    let arguments = arguments.iter().map(|(name, pattern)| {
+        if is_simple(pattern) {
+            return quote_spanned!(mixed()=> let #pattern = #name;);
+        }
+        let argument = local("argument");
+        quote_spanned!(mixed()=> let #argument = #name; let #pattern = #argument;)
+    });
+    let root = &plan.root;
+    let output = async_output(&function.sig.output);
+    let typed = output.as_ref().map(
+        |ty| quote_spanned!(mixed()=> if false { return #root::__private::unreachable::<#ty>(); }),
+    );
+    let body = braced(&function.block, quote_spanned!(mixed()=> #typed #(#fields)*));
+    let value = local("value");
+    let ending = match output {
+        // The body may never end, which is no news to its author.
+        Some(ty) => quote_spanned! {mixed()=>
+            let #value: #ty = #body;
+            #[allow(unreachable_code)]
+            return #value;
+        },
+        None => quote_spanned!(mixed()=> #body;),
+    };
+    quote_spanned!(mixed()=> async move { #receiver #(#arguments)* #ending })
+}
+
+/// What an `async` block is to return. `!` cannot be written there; the type without values can.
+fn async_output(output: &ReturnType) -> Option<Type> {
+    match output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) if is_never(ty) => Some(parse_quote!(::core::convert::Infallible)),
+        ReturnType::Type(_, ty) => Some(inferred(ty)),
+    }
+}
+
+fn is_never(ty: &Type) -> bool {
+    matches!(ty, Type::Never(_))
+}
+
+/// Calls the body as a closure that takes the function's own patterns, so that what is dropped, when,
+/// and what is unused stays as it was.
+fn call_in_closure(function: &mut ImplItemFn, plan: &Plan, fields: &[TokenStream]) -> TokenStream {
+    let root = &plan.root;
+    let receiver = whole_receiver(&function.sig);
+    let (arguments, patterns): (Vec<Ident>, Vec<Pattern>) = arguments(function).into_iter().unzip();
+    let call = format_ident!("call_{}", arguments.len(), span = mixed());
+    let output = closure_output(&function.sig.output);
+    let body = braced(&function.block, quote_spanned!(mixed()=> #receiver #(#fields)*));
+    quote_spanned! {mixed()=>
+        #root::__private::#call(#(#arguments,)* move |#(#patterns),*| #output #body)
+    }
+}
+
+/// Captures a receiver whole: otherwise its parts could be dropped at different times.
+fn whole_receiver(sig: &Signature) -> Option<TokenStream> {
+    sig.receiver().map(|receiver| {
         let this = &receiver.self_token;
         quote_spanned!(mixed()=> let _ = &#this;)
-    });
-    let body = &function.block.stmts;
+    })
+}
+
+/// The body, with something in front, between the user's own braces, whose edition says when
+/// temporaries are dropped.
+fn braced(block: &Block, opening: TokenStream) -> TokenStream {
+    let statements = &block.stmts;
     let mut tokens = TokenStream::new();
-    function.block.brace_token.surround(&mut tokens, |tokens| {
-        tokens.extend(quote_spanned!(mixed()=> #receiver #(#fields)* #(#body)*));
+    block.brace_token.surround(&mut tokens, |tokens| {
+        tokens.extend(opening);
+        tokens.append_all(statements);
     });
     tokens
 }
 
-/// Takes the patterns out of the signature: what the function hands on, and what the closure takes
-/// it by.
-fn handed_on(function: &mut ImplItemFn) -> (Vec<Ident>, Vec<TokenStream>) {
-    let typed = function.sig.inputs.iter_mut().filter_map(|input| match input {
+/// A pattern of the signature, with the attributes that are about it.
+struct Pattern(Vec<syn::Attribute>, Pat);
+
+impl ToTokens for Pattern {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.append_all(&self.0);
+        self.1.to_tokens(tokens);
+    }
+}
+
+/// Takes the patterns out of the signature: what the function hands on, and what the body takes it
+/// by. Arguments that are there only under some `#[cfg]` stay where they are.
+fn arguments(function: &mut ImplItemFn) -> Vec<(Ident, Pattern)> {
+    let unconditional = function.sig.inputs.iter_mut().filter(|input| !is_conditional(input));
+    let typed = unconditional.filter_map(|input| match input {
         FnArg::Typed(argument) => Some(argument),
         FnArg::Receiver(_) => None,
     });
-    typed.enumerate().map(|(index, argument)| hand_on(index, argument)).unzip()
+    typed.enumerate().map(|(index, argument)| hand_on(index, argument)).collect()
 }
 
-fn hand_on(index: usize, argument: &mut PatType) -> (Ident, TokenStream) {
+fn hand_on(index: usize, argument: &mut PatType) -> (Ident, Pattern) {
     let name = argument_name(index, &argument.pat);
     let pattern = std::mem::replace(&mut *argument.pat, parse_quote!(#name));
     // `#[expect(unused_variables)]` is about the pattern.
     let (lints, others) =
         std::mem::take(&mut argument.attrs).into_iter().partition::<Vec<_>, _>(is_lint_level);
     argument.attrs = others;
-    (name, quote!(#(#lints)* #pattern))
+    (name, Pattern(lints, pattern))
 }
 
 /// The argument's own name where it has one, which is what documentation shows. A name that is said
@@ -207,9 +357,16 @@ fn is_lint_level(attribute: &syn::Attribute) -> bool {
     levels.iter().any(|level| attribute.path().is_ident(level))
 }
 
-/// The closure's return type: the function's, so that the same things coerce. `impl Trait` cannot be
-/// written there and is inferred.
+/// The closure's return type: the function's, so that the same things coerce.
 fn closure_output(output: &ReturnType) -> ReturnType {
+    match output {
+        ReturnType::Default => ReturnType::Default,
+        ReturnType::Type(arrow, ty) => ReturnType::Type(*arrow, Box::new(inferred(ty))),
+    }
+}
+
+/// A return type as it can be written in a body: without `impl Trait`, which is inferred.
+fn inferred(ty: &Type) -> Type {
     struct Inferred;
     impl VisitMut for Inferred {
         fn visit_type_mut(&mut self, ty: &mut Type) {
@@ -219,9 +376,9 @@ fn closure_output(output: &ReturnType) -> ReturnType {
             visit_mut::visit_type_mut(self, ty);
         }
     }
-    let mut output = output.clone();
-    Inferred.visit_return_type_mut(&mut output);
-    output
+    let mut ty = ty.clone();
+    Inferred.visit_type_mut(&mut ty);
+    ty
 }
 
 /// The attributes that `fields(..)` sets, each only asked for where it is recorded.
@@ -237,16 +394,21 @@ fn fields(plan: &Plan, span: &TokenStream) -> Vec<TokenStream> {
     fields.collect()
 }
 
-/// The call that opens the span.
-fn enter(function: &Ident, plan: &Plan) -> TokenStream {
+/// The call that starts the span: `enter` or `open`, or the form of it for methods of a type that the
+/// attribute cannot see.
+fn start(function: &Ident, plan: &Plan, start: &str) -> TokenStream {
     let root = &plan.root;
     let site = site(function, plan);
     match &plan.name {
-        SpanName::Known { .. } => quote_spanned!(mixed()=> #root::__private::enter(#site)),
+        SpanName::Known { .. } => {
+            let start = Ident::new(start, mixed());
+            quote_spanned!(mixed()=> #root::__private::#start(#site))
+        }
         SpanName::OfSelf { .. } => {
+            let start = format_ident!("{start}_method", span = mixed());
             // `Self` stands at the function's name, where its absence belongs.
             let this = quote_spanned!(function.span()=> Self);
-            quote_spanned!(mixed()=> #root::__private::enter_method::<#this>(#site))
+            quote_spanned!(mixed()=> #root::__private::#start::<#this>(#site))
         }
     }
 }
@@ -267,6 +429,11 @@ fn site(function: &Ident, plan: &Plan) -> TokenStream {
         }
     };
     quote_spanned!(mixed()=> const { &#root::__private::CallSite::new(#span, #path, #place) })
+}
+
+/// Whether an `async fn` binds a pattern at once.
+fn is_simple(pattern: &Pattern) -> bool {
+    matches!(&pattern.1, Pat::Ident(PatIdent { by_ref: None, subpat: None, .. }))
 }
 
 /// A name that the user's code cannot see.

@@ -6,9 +6,11 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::{
-    Expr, FnArg, Generics, Ident, ImplItem, ImplItemFn, Item, ItemImpl, ItemStruct, LitStr, Meta,
-    PatType, Receiver, ReturnType, Signature, TraitItemFn, Type, parse_quote, parse_quote_spanned,
+    Expr, FnArg, GenericArgument, Generics, Ident, ImplItem, ImplItemFn, Item, ItemImpl,
+    ItemStruct, LitStr, Meta, PatType, PathArguments, PathSegment, Receiver, ReturnType, Signature,
+    Token, TraitItemFn, Type, TypeParamBound, parse_quote, parse_quote_spanned,
 };
 
 use crate::args::{Attribute, BlockArgs, CharmArgs, Err, Field, FunctionArgs, Root, Setting};
@@ -63,13 +65,24 @@ pub(crate) enum SpanName {
     },
 }
 
-/// What must be done to see how a function ends.
+/// How a function runs, and with that how its span does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// A guard in front of the body: it cannot return an `Err`, or must not be asked.
     Guarded,
     /// The body in a closure, whose result is looked at.
     Observed,
+    /// An `async fn`.
+    Async(Err),
+    /// A function that returns a future.
+    Future(FutureType, Err),
+}
+
+/// How a future is returned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FutureType {
+    Plain,
+    Boxed,
 }
 
 /// Reads the item of `#[trace_charm]`.
@@ -350,7 +363,7 @@ impl Plan {
     /// `None` where a function cannot be traced at all.
     fn of(item: &ImplItemFn, args: FunctionArgs, name: SpanName, root: &Root) -> Option<Self> {
         let is_naked = item.attrs.iter().any(|attribute| is_named(attribute, "naked"));
-        if item.sig.constness.is_some() || item.sig.asyncness.is_some() || is_naked {
+        if item.sig.constness.is_some() || is_naked {
             return None;
         }
         Some(Self {
@@ -364,29 +377,103 @@ impl Plan {
 
 impl Shape {
     fn of(item: &ImplItemFn, err: Err) -> Self {
+        if item.sig.asyncness.is_some() {
+            return Self::Async(err);
+        }
+        let ReturnType::Type(_, ty) = &item.sig.output else {
+            return Self::Guarded;
+        };
         // A closure would change what `Location::caller()` says.
         let is_caller_tracked =
             item.attrs.iter().any(|attribute| is_named(attribute, "track_caller"));
-        let may_fail = match &item.sig.output {
-            ReturnType::Default => false,
-            ReturnType::Type(_, ty) => may_be_result(ty),
-        };
-        let is_plain = may_fail && !is_caller_tracked && takes_plain_arguments(&item.sig);
-        if err == Err::Recorded && is_plain { Self::Observed } else { Self::Guarded }
+        if is_caller_tracked || !takes_plain_arguments(&item.sig) {
+            return Self::Guarded;
+        }
+        match future_type(ty) {
+            Some(future) => Self::Future(future, err),
+            None if err == Err::Recorded && may_be_result(ty) => Self::Observed,
+            None => Self::Guarded,
+        }
+    }
+}
+
+/// Whether a type is a future that can be replaced by another: an `impl Future`, a boxed `dyn Future`.
+fn future_type(ty: &Type) -> Option<FutureType> {
+    match ty {
+        Type::Group(group) => future_type(&group.elem),
+        Type::Paren(paren) => future_type(&paren.elem),
+        Type::ImplTrait(opaque) => opaque_future(&opaque.bounds),
+        Type::Path(path) if path.qself.is_none() => {
+            let last = path.path.segments.last()?;
+            let is_boxed = last.ident == "BoxFuture" || last.ident == "LocalBoxFuture";
+            (is_boxed || is_pinned_box(last)).then_some(FutureType::Boxed)
+        }
+        _ => None,
+    }
+}
+
+type Bounds = Punctuated<TypeParamBound, Token![+]>;
+
+/// An `impl Future` that promises nothing which only the user's own future keeps.
+fn opaque_future(bounds: &Bounds) -> Option<FutureType> {
+    let is_kept = bounds.iter().all(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| {
+            ["Future", "Send", "Sync", "Unpin"].iter().any(|kept| last.ident == kept)
+        }),
+        TypeParamBound::Lifetime(_) | TypeParamBound::PreciseCapture(_) => true,
+        _ => false,
+    });
+    let is_unpin = bounds.iter().any(|bound| is_bound_by(bound, "Unpin"));
+    let is_future = is_kept && bounds.iter().any(|bound| is_bound_by(bound, "Future"));
+    is_future.then_some(if is_unpin { FutureType::Boxed } else { FutureType::Plain })
+}
+
+fn is_bound_by(bound: &TypeParamBound, name: &str) -> bool {
+    match bound {
+        TypeParamBound::Trait(bound) => {
+            bound.path.segments.last().is_some_and(|last| last.ident == name)
+        }
+        _ => false,
+    }
+}
+
+/// `Pin<Box<dyn Future>>`.
+fn is_pinned_box(pin: &PathSegment) -> bool {
+    let dyn_future = only_argument(pin, "Pin").and_then(|ty| match ty {
+        Type::Path(path) => only_argument(path.path.segments.last()?, "Box"),
+        _ => None,
+    });
+    match dyn_future {
+        Some(Type::TraitObject(object)) => {
+            object.bounds.iter().any(|bound| is_bound_by(bound, "Future"))
+        }
+        _ => false,
+    }
+}
+
+/// The `T` of `Name<T>`.
+fn only_argument<'a>(segment: &'a PathSegment, name: &str) -> Option<&'a Type> {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(ty) if segment.ident == name && arguments.args.len() == 1 => Some(ty),
+        _ => None,
     }
 }
 
 /// Whether the arguments can be handed on: as many as the runtime has functions for, none of them
 /// there only under some `#[cfg]`, no `...`.
 fn takes_plain_arguments(sig: &Signature) -> bool {
-    let is_conditional = |argument: &FnArg| {
-        let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(PatType { attrs, .. })) =
-            argument;
-        attrs.iter().any(|attribute| is_named(attribute, "cfg") || is_named(attribute, "cfg_attr"))
-    };
     sig.variadic.is_none()
         && sig.inputs.len() <= MAX_ARGUMENTS
         && !sig.inputs.iter().any(is_conditional)
+}
+
+/// Whether an argument is there only under some `#[cfg]`.
+pub(crate) fn is_conditional(argument: &FnArg) -> bool {
+    let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(PatType { attrs, .. })) = argument;
+    attrs.iter().any(|attribute| is_named(attribute, "cfg") || is_named(attribute, "cfg_attr"))
 }
 
 /// How many arguments the runtime's `call_*` functions hand on at most.

@@ -285,8 +285,13 @@ impl SpanHandle {
         }
     }
 
-    /// Ends the span of a future that was dropped before it was done.
-    pub fn cancel(self) {
+    /// Whether anything is recorded here.
+    pub(crate) fn is_recording(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Records that a future was dropped before it was done.
+    pub(crate) fn cancel(&self) {
         if let Some(span) = &self.0 {
             span.key.edit(|span| span.set_status(Status::error("cancelled")));
         }

@@ -1,7 +1,12 @@
 //! The attributes never change what a program means: one corpus of functions, compiled plain, traced,
 //! and traced with `extra_types`, does the same three times, down to the order of drops.
 
+#![deny(warnings, reason = "an expansion raises none")]
 #![allow(clippy::duplicate_mod, reason = "written once, compiled three times")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use charm_tracing::Execution;
 
@@ -31,23 +36,40 @@ mod log {
     }
 }
 
+/// Polls a future until it is done.
+fn run_to_end<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
 #[path = "corpus"]
 mod plain {
     macro_rules! charm { ($($item:tt)*) => { $($item)* }; }
-    macro_rules! block { ($($item:tt)*) => { $($item)* }; }
+    macro_rules! block {
+        (@after $($item:tt)*) => { $($item)* };
+        ($($item:tt)*) => { $($item)* };
+    }
     macro_rules! function { ($($item:tt)*) => { $($item)* }; }
 
-    #[path = "shapes.rs"]
+    pub(crate) mod futures;
     pub(crate) mod shapes;
 }
 
 #[path = "corpus"]
 mod traced {
     macro_rules! charm { ($($item:tt)*) => { #[charm_tracing::trace_charm] $($item)* }; }
-    macro_rules! block { ($($item:tt)*) => { #[charm_tracing::trace_type] $($item)* }; }
+    macro_rules! block {
+        (@after #[$first:meta] $($item:tt)*) => { #[$first] #[charm_tracing::trace_type] $($item)* };
+        ($($item:tt)*) => { #[charm_tracing::trace_type] $($item)* };
+    }
     macro_rules! function { ($($item:tt)*) => { #[charm_tracing::trace_function] $($item)* }; }
 
-    #[path = "shapes.rs"]
+    pub(crate) mod futures;
     pub(crate) mod shapes;
 }
 
@@ -58,10 +80,15 @@ fn logged(run: fn()) -> Vec<String> {
 
 #[test]
 fn a_traced_program_does_what_it_does_plain() {
-    let plain = logged(plain::shapes::run);
+    let everything = [
+        (plain::shapes::run as fn(), traced::shapes::run as fn()),
+        (plain::futures::run, traced::futures::run),
+    ];
     let execution = Execution::begin();
-    let traced = logged(traced::shapes::run);
+    for (plain, traced) in everything {
+        let plain = logged(plain);
+        assert_eq!(plain, logged(traced));
+        assert!(plain.len() > 60, "{plain:#?}");
+    }
     execution.end();
-    assert_eq!(plain, traced);
-    assert!(plain.len() > 60, "{plain:#?}");
 }

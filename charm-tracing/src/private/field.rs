@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use opentelemetry::Value;
 
-use crate::span::SpanGuard;
+use crate::span::{SpanGuard, SpanHandle};
 
 /// What may be the value of a field: numbers, `bool`, text, an `Option` of one, anything that is
 /// `Display`.
@@ -152,6 +152,16 @@ pub trait Fields {
 impl Fields for SpanGuard {
     fn is_recording(&self) -> bool {
         SpanGuard::is_recording(self)
+    }
+
+    fn set(&self, key: &'static str, value: Value) {
+        self.set_attribute(key, value);
+    }
+}
+
+impl Fields for SpanHandle {
+    fn is_recording(&self) -> bool {
+        SpanHandle::is_recording(self)
     }
 
     fn set(&self, key: &'static str, value: Value) {

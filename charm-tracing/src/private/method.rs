@@ -7,7 +7,7 @@ use opentelemetry::KeyValue;
 
 use super::type_name;
 use crate::collector::{CallSite, Detail, Name};
-use crate::span::{SpanGuard, is_tracing};
+use crate::span::{SpanGuard, SpanHandle, is_tracing};
 
 /// Opens the span of a method of `T`. Its call site knows the method, and the span's name if it has
 /// one of its own.
@@ -16,6 +16,22 @@ pub fn enter_method<T: ?Sized>(site: &'static CallSite) -> SpanGuard {
     let (name, detail) =
         if is_tracing() { describe(site, type_name::<T>()) } else { (Name::Site(site), None) };
     SpanGuard::open(name, detail)
+}
+
+/// Opens the span of a future, which becomes current as often as that is polled.
+#[inline]
+pub fn open(site: &'static CallSite) -> SpanHandle {
+    SpanHandle::open(site)
+}
+
+/// Opens the span of a future that a method of `T` makes.
+#[inline]
+pub fn open_method<T: ?Sized>(site: &'static CallSite) -> SpanHandle {
+    if !is_tracing() {
+        return SpanHandle::open(site);
+    }
+    let (name, detail) = describe(site, type_name::<T>());
+    SpanHandle::named(name, detail.unwrap_or_default())
 }
 
 fn describe(site: &'static CallSite, type_name: &str) -> (Name, Option<Detail>) {

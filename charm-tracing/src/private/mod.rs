@@ -2,13 +2,15 @@
 
 mod call;
 mod field;
+mod future;
 mod method;
 mod outcome;
 mod type_name;
 
 pub use self::call::*;
 pub use self::field::{AttributeValue, Displayed, Field, Fields, Impossible, set_field};
-pub use self::method::enter_method;
+pub use self::future::{CollectedFields, cover, unreachable};
+pub use self::method::{enter_method, open, open_method};
 pub use self::outcome::{Outcome, Recorder};
 pub use crate::collector::CallSite;
 pub use crate::span::{Failure, SpanGuard, SpanHandle, enter};
