@@ -5,15 +5,18 @@
 pub mod __private;
 mod collector;
 mod config;
+mod event;
 mod execution;
 mod export;
 pub mod juju;
 mod resource;
 mod span;
 mod terminate;
+mod trace_context;
 mod tracer;
 
 pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};
-pub use execution::{Construct, Execution, Outcome, event, run, run_async};
+pub use event::event;
+pub use execution::{Construct, Execution, Outcome, run, run_async};
 pub use span::{CurrentSpan, current_span};

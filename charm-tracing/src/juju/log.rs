@@ -4,6 +4,7 @@
 //! written by a thread that starts with the first one; `finish` waits for it at the end of the
 //! execution, for a bounded time. Lines keep their order. Nothing here fails.
 
+use std::env;
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,15 +17,19 @@ use super::Environment;
 /// How much a line matters, as `juju-log` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
+    Error,
     Warning,
     Info,
+    Debug,
 }
 
 impl Level {
     fn as_str(self) -> &'static str {
         match self {
+            Self::Error => "ERROR",
             Self::Warning => "WARNING",
             Self::Info => "INFO",
+            Self::Debug => "DEBUG",
         }
     }
 }
@@ -47,8 +52,20 @@ static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 /// Writes one line, some time before `finish` returns.
 pub(crate) fn log(environment: &Environment, level: Level, message: &str) {
     let line = Line { level, text: format!("charm-tracing: {message}") };
-    if let Some(line) = send_to_juju(environment, line) {
+    if !environment.is_juju() {
         to_stderr(&line);
+    } else if let Err(line) = send(line) {
+        to_stderr(&line);
+    }
+}
+
+/// Writes one line, word for word and at DEBUG, for programs that follow `juju debug-log`. Outside
+/// a hook nobody does.
+pub(crate) fn announce(text: String) {
+    let in_a_hook = env::var_os("JUJU_CONTEXT_ID").is_some_and(|id| !id.is_empty());
+    if in_a_hook {
+        // It is of no use anywhere but in Juju's log.
+        let _ = send(Line { level: Level::Debug, text });
     }
 }
 
@@ -62,18 +79,15 @@ pub(crate) fn finish(patience: Duration) {
     }
 }
 
-/// Hands the line to the writer; gives it back where there is no Juju to log to.
-fn send_to_juju(environment: &Environment, line: Line) -> Option<Line> {
-    if !environment.is_juju() {
-        return Some(line);
-    }
+/// Hands the line to the writer; gives it back where there is none to be had.
+fn send(line: Line) -> Result<(), Line> {
     let mut writer = writer();
     if writer.is_none() {
         *writer = start_writer();
     }
     match &*writer {
-        Some(Writer { lines, .. }) => lines.send(line).err().map(|unsent| unsent.0),
-        None => Some(line),
+        Some(Writer { lines, .. }) => lines.send(line).map_err(|unsent| unsent.0),
+        None => Err(line),
     }
 }
 
@@ -86,7 +100,7 @@ fn start_writer() -> Option<Writer> {
     let (finished, done) = mpsc::channel();
     let write_all = move || {
         for line in queue {
-            if !juju_log(&line) {
+            if !juju_log(&line) && line.level != Level::Debug {
                 to_stderr(&line);
             }
         }

@@ -5,8 +5,9 @@ mod event;
 mod log;
 mod metadata;
 
-pub use environment::{Environment, TraceParent};
+pub use environment::{Environment, JujuVersion, NotAVersion, Proxies, TraceConfig};
 pub use event::{Event, EventKind};
 
-pub(crate) use log::{Level, finish as finish_log, log};
+pub(crate) use event::Deferral;
+pub(crate) use log::{Level, announce, finish as finish_log, log};
 pub(crate) use metadata::charm_name;
