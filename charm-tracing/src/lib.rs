@@ -9,6 +9,7 @@ mod event;
 mod execution;
 mod export;
 pub mod juju;
+pub mod process;
 mod resource;
 mod span;
 mod terminate;
