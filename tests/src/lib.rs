@@ -7,11 +7,14 @@
 mod charm;
 pub mod hook_tools;
 mod receiver;
+mod tls;
 mod trace;
 mod tree;
 
 pub use charm::{CharmDir, CharmRun, Finished};
+pub use hook_tools::FakeJuju;
 pub use receiver::{Answer, Received, Receiver};
+pub use tls::{Authority, TlsFront};
 pub use trace::{Span, SpanEvent, Status, Trace};
 pub use tree::{Palette, Tree};
 
