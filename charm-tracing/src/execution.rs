@@ -5,7 +5,6 @@
 //! fails the same as without it. This is the only file that knows all the others.
 
 use std::any::type_name;
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::io::{self, Write};
@@ -22,8 +21,9 @@ use opentelemetry::trace::FutureExt;
 use opentelemetry::{ContextGuard, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use crate::collector::{Collector, Detail, Name, Span};
+use crate::collector::{Collector, Span};
 use crate::config::{self, Charm, Config, Options};
+use crate::event::{self, EventSpan};
 use crate::export::{self, Delivery, Flusher, Line, Queue, Weight};
 use crate::juju::{self, Environment, Event, Level};
 use crate::resource::resource;
@@ -263,6 +263,7 @@ struct Tracing {
 impl Tracing {
     fn begin(environment: &Environment) -> Option<Self> {
         let (collector, root) = root::open(environment, Reach::Process)?;
+        event::announce_execution(&environment.event(), collector.trace());
         let event_key = EventKey(RandomIdGenerator::default().new_trace_id().to_bytes());
         Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
     }
@@ -317,7 +318,7 @@ impl Execution {
     /// Opens the event's span and runs `handle` in it. What `handle` returns is returned; an `Err`
     /// is recorded on the event's span and on the root.
     pub fn dispatch<O: Outcome>(&self, handle: impl FnOnce(&Event) -> O) -> O {
-        let span = EventSpan::juju(&self.event).open();
+        let span = EventSpan::open(&self.event);
         let attached = span.attach();
         let outcome = handle(&self.event);
         drop(attached);
@@ -326,7 +327,7 @@ impl Execution {
     }
 
     async fn dispatch_async<O: Outcome>(&self, handle: impl AsyncFnOnce(&Event) -> O) -> O {
-        let span = EventSpan::juju(&self.event).open();
+        let span = EventSpan::open(&self.event);
         let outcome = handle(&self.event).with_context(span.context()).await;
         self.record(&span, &outcome);
         outcome
@@ -389,7 +390,10 @@ impl Execution {
             return;
         }
         match panic::catch_unwind(AssertUnwindSafe(options)) {
-            Ok(options) => self.options = Some(options),
+            Ok(options) => {
+                event::charm_is(options.charm_type());
+                self.options = Some(options);
+            }
             Err(_) => self.say(Level::Warning, "the charm's tracing options panicked"),
         }
     }
@@ -512,46 +516,6 @@ impl Drop for Execution {
             self.fail_with_panic();
         }
         self.finish();
-    }
-}
-
-/// Runs `handle` in the span of a custom event: one that the charm itself emits.
-///
-/// ```
-/// charm_tracing::event("database-ready", || {
-///     // handle it
-/// });
-/// ```
-pub fn event<R>(name: impl Into<Cow<'static, str>>, handle: impl FnOnce() -> R) -> R {
-    let span = EventSpan { name: name.into(), kind: "custom" }.open();
-    let _attached = span.attach();
-    handle()
-}
-
-/// The span of one event.
-struct EventSpan {
-    name: Cow<'static, str>,
-    kind: &'static str,
-}
-
-impl EventSpan {
-    fn juju(event: &Event) -> Self {
-        Self { name: event.name().to_owned().into(), kind: event.kind().as_str() }
-    }
-
-    fn open(self) -> SpanHandle {
-        let detail = Detail {
-            attributes: vec![
-                KeyValue::new("event_name", self.name.clone()),
-                KeyValue::new("event_type", self.kind),
-                KeyValue::new("deferred", false),
-            ],
-            ..Detail::default()
-        };
-        let name = Name::Text(format!("event: {}", self.name).into());
-        let span = SpanHandle::named(name, detail);
-        span.add_event(self.name);
-        span
     }
 }
 

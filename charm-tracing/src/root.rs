@@ -15,8 +15,7 @@ use crate::tracer;
 pub(crate) fn open(environment: &Environment, reach: Reach) -> Option<(Arc<Collector>, Root)> {
     tracer::install();
     let event = environment.event();
-    let juju = environment.trace_parent().map(|parent| parent.context);
-    let (trace, parent, link) = place_in_jujus_trace(juju);
+    let (trace, parent, link) = place_in_jujus_trace(environment.trace_parent());
     let collector = Collector::new(trace);
     let path = event.dispatch_path();
     let path = path.map(|path| KeyValue::new("juju.dispatch_path", path.to_owned()));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::hook_tools;
+use crate::hook_tools::{self, FakeJuju};
 
 /// The directory of the charm that `tests` itself builds, for its integration tests.
 #[macro_export]
@@ -69,10 +69,23 @@ impl CharmDir {
         self.folder.path().join("tools")
     }
 
-    /// The lines that `juju-log` was told, each with its level before it.
+    /// What the model's log shows as Juju configures it: every line above DEBUG, its level before
+    /// it.
     pub fn juju_log(&self) -> Vec<String> {
+        let mut lines = self.debug_log();
+        lines.retain(|line| !line.starts_with("DEBUG "));
+        lines
+    }
+
+    /// Every line that `juju-log` was told, its level before it.
+    pub fn debug_log(&self) -> Vec<String> {
         let text = fs::read_to_string(self.state().join("juju-log")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// What Juju knows of the unit.
+    pub fn juju(&self) -> FakeJuju {
+        FakeJuju::at(self.state())
     }
 
     /// An execution for `dispatch_path`, `hooks/install`, with the environment of unit `hello/0`.

@@ -7,12 +7,15 @@
 mod charm;
 pub mod hook_tools;
 mod receiver;
+mod tls;
 mod trace;
 mod tree;
 
 pub use charm::{CharmDir, CharmRun, Finished};
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
+pub use hook_tools::FakeJuju;
 pub use receiver::{Answer, Received, Receiver};
+pub use tls::{Authority, TlsFront};
 pub use trace::decode;
 pub use tree::{Palette, Tree};
 

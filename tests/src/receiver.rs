@@ -36,6 +36,8 @@ pub struct Received {
     pub headers: HashMap<String, String>,
     /// The body's size on the wire, in bytes.
     pub wire_bytes: usize,
+    /// The body, as it was before it was compressed.
+    pub body: Vec<u8>,
     /// What the body says, if it is a valid request.
     pub request: Option<ExportTraceServiceRequest>,
     /// The status that was answered.
@@ -182,9 +184,11 @@ fn read_body(reader: &mut impl Read, head: &Head) -> io::Result<Vec<u8>> {
 fn record(shared: &Mutex<Shared>, head: Head, body: &[u8]) -> Answer {
     let mut shared = lock(shared);
     let answer = shared.script.pop_front().unwrap_or_else(|| Answer::status(200));
+    let plain = plain(&head.headers, body);
     shared.received.push(Received {
         wire_bytes: body.len(),
-        request: decode(&head.headers, body),
+        request: ExportTraceServiceRequest::decode(plain.as_slice()).ok(),
+        body: plain,
         path: head.path,
         headers: head.headers,
         status: answer.status,
@@ -192,15 +196,15 @@ fn record(shared: &Mutex<Shared>, head: Head, body: &[u8]) -> Answer {
     answer
 }
 
-fn decode(headers: &HashMap<String, String>, body: &[u8]) -> Option<ExportTraceServiceRequest> {
+/// The body without its compression; empty where it is not what the header says.
+fn plain(headers: &HashMap<String, String>, body: &[u8]) -> Vec<u8> {
     let gzipped = headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip");
-    let mut plain = Vec::new();
-    if gzipped {
-        MultiGzDecoder::new(body).read_to_end(&mut plain).ok()?;
-    } else {
-        plain.extend_from_slice(body);
+    if !gzipped {
+        return body.to_vec();
     }
-    ExportTraceServiceRequest::decode(plain.as_slice()).ok()
+    let mut plain = Vec::new();
+    let unpacked = MultiGzDecoder::new(body).read_to_end(&mut plain);
+    unpacked.map_or_else(|_| Vec::new(), |_| plain)
 }
 
 fn respond(writer: &mut impl Write, answer: &Answer) -> io::Result<()> {

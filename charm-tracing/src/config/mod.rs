@@ -71,6 +71,10 @@ impl Options {
 
     const BUFFER_MAX_EVENTS: u64 = 100;
 
+    pub(crate) fn charm_type(&self) -> &'static str {
+        self.charm_type
+    }
+
     /// The least that `buffer_max_size_mib` may be, in MiB.
     pub const MIN_BUFFER_SIZE_MIB: u64 = 10;
 

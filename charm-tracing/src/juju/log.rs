@@ -2,12 +2,14 @@
 //!
 //! One `juju-log` is a round trip to the agent, tens of milliseconds on a real unit, so lines are
 //! written by a thread that starts with the first one; `finish` waits for it at the end of the
-//! execution, for a bounded time. Lines keep their order. Nothing here fails.
+//! execution, for a bounded time, and leaves no process behind. Lines keep their order. Nothing
+//! here fails.
 
+use std::env;
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,15 +18,19 @@ use super::Environment;
 /// How much a line matters, as `juju-log` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
+    Error,
     Warning,
     Info,
+    Debug,
 }
 
 impl Level {
     fn as_str(self) -> &'static str {
         match self {
+            Self::Error => "ERROR",
             Self::Warning => "WARNING",
             Self::Info => "INFO",
+            Self::Debug => "DEBUG",
         }
     }
 }
@@ -40,6 +46,15 @@ struct Line {
 struct Writer {
     lines: Sender<Line>,
     done: Receiver<()>,
+    tool: Arc<Mutex<Tool>>,
+}
+
+/// The call of `juju-log` that is under way.
+#[derive(Debug, Default)]
+struct Tool {
+    child: Option<Child>,
+    /// There is no time left: nothing is started any more.
+    given_up: bool,
 }
 
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
@@ -47,64 +62,101 @@ static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 /// Writes one line, some time before `finish` returns.
 pub(crate) fn log(environment: &Environment, level: Level, message: &str) {
     let line = Line { level, text: format!("charm-tracing: {message}") };
-    if let Some(line) = send_to_juju(environment, line) {
+    if !environment.is_juju() {
         to_stderr(&line);
+    } else if let Err(line) = send(line) {
+        to_stderr(&line);
+    }
+}
+
+/// Writes one line, word for word and at DEBUG, for programs that follow `juju debug-log`. Outside
+/// a hook nobody does.
+pub(crate) fn announce(text: String) {
+    let in_a_hook = env::var_os("JUJU_CONTEXT_ID").is_some_and(|id| !id.is_empty());
+    if in_a_hook {
+        // It is of no use anywhere but in Juju's log.
+        let _ = send(Line { level: Level::Debug, text });
     }
 }
 
 /// Waits until every line is written, or `patience` is over: what the agent does not take by then
 /// is given up.
 pub(crate) fn finish(patience: Duration) {
-    let writer = writer().take();
-    if let Some(Writer { lines, done }) = writer {
+    let writer = lock(&WRITER).take();
+    if let Some(Writer { lines, done, tool }) = writer {
         drop(lines);
-        let _ = done.recv_timeout(patience);
+        if done.recv_timeout(patience).is_err() {
+            give_up(&mut lock(&tool));
+        }
     }
 }
 
-/// Hands the line to the writer; gives it back where there is no Juju to log to.
-fn send_to_juju(environment: &Environment, line: Line) -> Option<Line> {
-    if !environment.is_juju() {
-        return Some(line);
+fn give_up(tool: &mut Tool) {
+    tool.given_up = true;
+    if let Some(mut child) = tool.child.take() {
+        // One that has ended meanwhile cannot be killed, and need not be.
+        let _ = child.kill();
+        let _ = child.wait();
     }
-    let mut writer = writer();
+}
+
+/// Hands the line to the writer; gives it back where there is none to be had.
+fn send(line: Line) -> Result<(), Line> {
+    let mut writer = lock(&WRITER);
     if writer.is_none() {
         *writer = start_writer();
     }
     match &*writer {
-        Some(Writer { lines, .. }) => lines.send(line).err().map(|unsent| unsent.0),
-        None => Some(line),
+        Some(Writer { lines, .. }) => lines.send(line).map_err(|unsent| unsent.0),
+        None => Err(line),
     }
-}
-
-fn writer() -> MutexGuard<'static, Option<Writer>> {
-    WRITER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn start_writer() -> Option<Writer> {
     let (lines, queue) = mpsc::channel::<Line>();
     let (finished, done) = mpsc::channel();
+    let tool = Arc::<Mutex<Tool>>::default();
+    let written_with = Arc::clone(&tool);
     let write_all = move || {
         for line in queue {
-            if !juju_log(&line) {
+            if !juju_log(&line, &written_with) && line.level != Level::Debug {
                 to_stderr(&line);
             }
         }
         let _ = finished.send(());
     };
     let name = "charm-tracing-log".to_owned();
-    thread::Builder::new().name(name).spawn(write_all).ok().map(|_| Writer { lines, done })
+    let thread = thread::Builder::new().name(name).spawn(write_all);
+    thread.ok().map(|_| Writer { lines, done, tool })
 }
 
-/// Whether Juju took the line.
-fn juju_log(line: &Line) -> bool {
-    Command::new("juju-log")
-        .args(["--log-level", line.level.as_str(), "--", &line.text])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+/// Whether Juju took the line, or there is no time left to ask.
+fn juju_log(line: &Line, tool: &Mutex<Tool>) -> bool {
+    let Ok(stdout) = start(line, &mut lock(tool)) else { return false };
+    if let Some(mut stdout) = stdout {
+        // The tool writes nothing there, but that ends when the tool does: so it is waited for
+        // without holding the lock that `finish` needs to kill it.
+        let _ = io::copy(&mut stdout, &mut io::sink());
+    }
+    let ended = lock(tool).child.take().map(|mut child| child.wait());
+    ended.is_none_or(|ended| ended.is_ok_and(|status| status.success()))
+}
+
+fn start(line: &Line, tool: &mut Tool) -> io::Result<Option<ChildStdout>> {
+    if tool.given_up {
+        return Ok(None);
+    }
+    let mut command = Command::new("juju-log");
+    command.args(["--log-level", line.level.as_str(), "--", &line.text]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let stdout = child.stdout.take();
+    tool.child = Some(child);
+    Ok(stdout)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A closed stderr is no reason for a charm to fail.
