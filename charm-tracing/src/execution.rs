@@ -2,7 +2,7 @@
 //!
 //! [`run`] is all of it; [`Execution`] is the guard underneath, for charms that own their `main`.
 //! Invariant: whatever happens in tracing, the charm's code runs as often, returns the same and
-//! fails the same as without it. This is the only file that knows all the others.
+//! fails the same as without it. What becomes of the trace is `recording.rs`'s.
 
 use std::any::type_name;
 use std::fmt::Display;
@@ -11,25 +11,17 @@ use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
-use std::time::Instant;
 
-use charm_tracing_buffer::{Durability, EventKey};
+use opentelemetry::Context;
 use opentelemetry::trace::FutureExt;
-use opentelemetry::{ContextGuard, KeyValue};
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use crate::collector::{Collector, Span};
-use crate::config::{self, Charm, Config, Options};
+use crate::config::{Charm, Options};
 use crate::event::{self, EventSpan};
-use crate::export::{self, Delivery, Flusher, Line, Queue, Weight};
 use crate::juju::{self, Environment, Event, Level};
-use crate::resource::resource;
-use crate::root;
-use crate::span::{self, Failure, Reach, Root, SpanHandle};
-use crate::terminate::Watch;
+use crate::recording::Recording;
+use crate::span::{Failure, SpanHandle};
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
 ///
@@ -242,39 +234,15 @@ pub struct Execution {
     event: Event,
     options: Option<Options>,
     /// Absent where tracing is switched off, and after the end.
-    tracing: Option<Tracing>,
-}
-
-/// What is there only while tracing is on.
-#[derive(Debug)]
-struct Tracing {
-    collector: Arc<Collector>,
-    root: Root,
-    /// What the execution's spans are filed under in the buffer.
-    event_key: EventKey,
-    /// Takes spans to the buffer before the end; absent until it is known where that is.
-    flusher: Option<Arc<Flusher>>,
-    /// Does the same when the charm is told to end.
-    watch: Option<Watch>,
-    /// Absent where the root is current only while a future is polled.
-    attached: Option<ContextGuard>,
-}
-
-impl Tracing {
-    fn begin(environment: &Environment) -> Option<Self> {
-        let (collector, root) = root::open(environment, Reach::Process)?;
-        event::announce_execution(&environment.event(), collector.trace());
-        let event_key = EventKey(RandomIdGenerator::default().new_trace_id().to_bytes());
-        Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
-    }
+    recording: Option<Recording>,
 }
 
 impl Execution {
     /// Reads Juju's environment and opens the root span.
     pub fn begin() -> Self {
         let mut execution = Self::begin_detached(Environment::from_process());
-        if let Some(tracing) = &mut execution.tracing {
-            tracing.attached = Some(tracing.root.context.clone().attach());
+        if let Some(recording) = &mut execution.recording {
+            recording.attach();
         }
         execution
     }
@@ -282,9 +250,8 @@ impl Execution {
     /// Opens the root span and makes it current nowhere.
     fn begin_detached(environment: Environment) -> Self {
         let event = environment.event();
-        let tracing =
-            if config::is_enabled(&environment) { Tracing::begin(&environment) } else { None };
-        Self { environment, event, options: None, tracing }
+        let recording = Recording::begin(&environment);
+        Self { environment, event, options: None, recording }
     }
 
     /// The event that Juju runs the charm for.
@@ -295,23 +262,8 @@ impl Execution {
     /// Asks the charm where its traces go. Until it is asked, the environment alone decides.
     pub fn configure<C: Charm>(&mut self, charm: &C) {
         self.ask(|| charm.complete_tracing_options(C::tracing_options()));
-        self.flush_from_now_on();
-    }
-
-    /// Now that it is known where the buffer is, spans of a long execution may go there.
-    fn flush_from_now_on(&mut self) {
-        let Some(tracing) = &mut self.tracing else { return };
-        let config = Config::resolve(self.options.as_ref(), &self.environment);
-        if config.buffer.max_events == 0 || tracing.flusher.is_some() {
-            return;
-        }
-        let (trace, environment) = (tracing.collector.trace().clone(), self.environment.clone());
-        let flusher = Arc::new(Flusher::new(trace, config, environment, tracing.event_key));
-        tracing.flusher = Some(Arc::clone(&flusher));
-        let (collector, on_term) = (Arc::clone(&tracing.collector), Arc::clone(&flusher));
-        tracing.collector.leave_through(move |spans| flusher.flush(spans));
-        if self.environment.is_juju() {
-            tracing.watch = Watch::start(move || on_term.flush(collector.close()));
+        if let (Some(recording), Some(options)) = (&mut self.recording, &self.options) {
+            recording.flush_from_now_on(options, &self.environment);
         }
     }
 
@@ -386,7 +338,7 @@ impl Execution {
     /// Evaluates options, which are the charm author's expressions: without tracing they would not
     /// have run, so a panic in them ends here.
     fn ask(&mut self, options: impl FnOnce() -> Options) {
-        if self.tracing.is_none() {
+        if self.recording.is_none() {
             return;
         }
         match panic::catch_unwind(AssertUnwindSafe(options)) {
@@ -394,7 +346,10 @@ impl Execution {
                 event::charm_is(options.charm_type());
                 self.options = Some(options);
             }
-            Err(_) => self.say(Level::Warning, "the charm's tracing options panicked"),
+            Err(_) => {
+                let what = "the charm's tracing options panicked";
+                juju::log(&self.environment, Level::Warning, what);
+            }
         }
     }
 
@@ -411,102 +366,29 @@ impl Execution {
         }
     }
 
-    fn root_context(&self) -> opentelemetry::Context {
-        let root = self.tracing.as_ref().map(|tracing| tracing.root.context.clone());
-        root.unwrap_or_default()
+    fn root_context(&self) -> Context {
+        self.recording.as_ref().map(Recording::root_context).unwrap_or_default()
     }
 
     fn fail(&self, error: &ErrorText) {
-        if let Some(tracing) = &self.tracing {
-            tracing.root.key.fail(error.failure().into_text());
+        if let Some(recording) = &self.recording {
+            recording.fail(error.failure());
         }
     }
 
     fn fail_with_panic(&self) {
-        if let Some(tracing) = &self.tracing {
-            tracing.root.key.fail(span::last_panic());
+        if let Some(recording) = &self.recording {
+            recording.fail_with_panic();
         }
     }
 
     fn finish(&mut self) {
-        if let Some(tracing) = self.tracing.take() {
-            let hand_on = AssertUnwindSafe(|| self.hand_on(tracing));
+        if let Some(recording) = self.recording.take() {
+            let hand_on =
+                AssertUnwindSafe(|| recording.hand_on(self.options.as_ref(), &self.environment));
             // A panic in tracing is no panic of the charm's.
             let _ = panic::catch_unwind(hand_on);
         }
-    }
-
-    /// Closes the trace and hands it on. Everything in here has one deadline.
-    fn hand_on(&self, tracing: Tracing) {
-        let began = Instant::now();
-        let Tracing { collector, root, attached, event_key, flusher, watch } = tracing;
-        if let Some(watch) = &watch {
-            watch.execution_ends();
-        }
-        drop(attached);
-        let config = Config::resolve(self.options.as_ref(), &self.environment);
-        self.report(&config);
-        let mut queue = Queue::new(config.buffer.clone(), event_key, Durability::Sync);
-        queue.recall();
-        root.key.edit(|span| note_backlog(span, &mut queue));
-        drop(root);
-        let resource = resource(&config, &self.environment);
-        let live = export::encode(collector.close(), collector.trace(), &resource);
-        let live = live.unwrap_or_else(|error| {
-            self.say(Level::Warning, &error);
-            Vec::new()
-        });
-        let delivery = Delivery {
-            destination: &config.destination,
-            queue: &mut queue,
-            deadline: began + config.export_timeout.mul_f32(NETWORK_SHARE),
-            dice: collector
-                .trace()
-                .trace_id()
-                .to_bytes()
-                .last_chunk()
-                .map_or(0, |half| u64::from_be_bytes(*half)),
-        };
-        let flushed = flusher.map(|flusher| flusher.flushed()).unwrap_or_default();
-        if let Some(Line { weight, text }) = delivery.run(live, flushed) {
-            self.say(Level::from(weight), &text);
-        }
-        juju::finish_log(config.export_timeout.saturating_sub(began.elapsed()));
-    }
-
-    fn report(&self, config: &Config) {
-        if !self.environment.is_juju() {
-            let service = &config.service_name;
-            self.say(Level::Info, &format!("not run by Juju; traced as service `{service}`"));
-        }
-    }
-
-    fn say(&self, level: Level, message: &str) {
-        juju::log(&self.environment, level, message);
-    }
-}
-
-impl From<Weight> for Level {
-    fn from(weight: Weight) -> Self {
-        match weight {
-            Weight::Warning => Self::Warning,
-            Weight::Expected => Self::Info,
-        }
-    }
-}
-
-/// How much of the export timeout the network may have; the rest is for the disk and the log.
-const NETWORK_SHARE: f32 = 0.9;
-
-/// Says on the root span what delivery has behind it.
-fn note_backlog(root: &mut Span, queue: &mut Queue) {
-    let counts = [
-        ("charm_tracing.buffered_events", queue.waiting_events()),
-        ("charm_tracing.evicted_events", queue.state.evicted),
-        ("charm_tracing.refused_records", queue.state.refused),
-    ];
-    for (key, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-        root.set_attribute(KeyValue::new(key, i64::try_from(count).unwrap_or(i64::MAX)));
     }
 }
 

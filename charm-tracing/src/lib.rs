@@ -12,6 +12,7 @@ pub mod juju;
 #[cfg(feature = "tracing")]
 pub mod layer;
 pub mod process;
+mod recording;
 mod resource;
 mod root;
 mod span;

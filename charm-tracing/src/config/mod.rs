@@ -164,6 +164,8 @@ pub(crate) struct Config {
 
 impl Config {
     const EXPORT_TIMEOUT: Duration = Duration::from_secs(1);
+    /// Whoever asks for more means "as long as it takes".
+    const LONGEST_EXPORT_TIMEOUT: Duration = Duration::from_secs(3600);
     /// The name that the Python library gave it: a charm that moves to Rust keeps its traces.
     const BUFFER_FILE: &str = ".charm_tracing_buffer.raw";
     const BUFFER_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
@@ -207,6 +209,7 @@ fn export_timeout(options: Option<&Options>, environment: &Environment) -> Durat
         .and_then(|options| options.export_timeout)
         .or_else(|| timeout_of(environment))
         .unwrap_or(Config::EXPORT_TIMEOUT)
+        .min(Config::LONGEST_EXPORT_TIMEOUT)
 }
 
 /// The option, else OpenTelemetry's own variable, else the application, else the charm's type.

@@ -1,0 +1,158 @@
+//! The life of an execution's trace: opened with the root span, flushed on the way if that is long,
+//! handed on at the end. The only file that knows collector, buffer and network.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use charm_tracing_buffer::{Durability, EventKey};
+use opentelemetry::trace::TraceId;
+use opentelemetry::{Context, ContextGuard, KeyValue};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+
+use crate::collector::Collector;
+use crate::config::{self, Config, Options};
+use crate::event;
+use crate::export::{self, Delivery, Flusher, Line, Payload, Queue, Weight};
+use crate::juju::{self, Environment, Level};
+use crate::resource::resource;
+use crate::root;
+use crate::span::{self, Failure, Reach, Root};
+use crate::terminate::Watch;
+
+/// A trace under way.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    collector: Arc<Collector>,
+    root: Root,
+    /// What the execution's spans are filed under in the buffer.
+    event_key: EventKey,
+    /// Takes spans to the buffer before the end; absent until it is known where that is.
+    flusher: Option<Arc<Flusher>>,
+    /// Does the same when the charm is told to end.
+    watch: Option<Watch>,
+    /// Absent where the root is current only while a future is polled.
+    attached: Option<ContextGuard>,
+}
+
+impl Recording {
+    /// Opens the root span; `None` where tracing is switched off.
+    pub(crate) fn begin(environment: &Environment) -> Option<Self> {
+        if !config::is_enabled(environment) {
+            return None;
+        }
+        let (collector, root) = root::open(environment, Reach::Process)?;
+        event::announce_execution(&environment.event(), collector.trace());
+        let event_key = EventKey(RandomIdGenerator::default().new_trace_id().to_bytes());
+        Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
+    }
+
+    /// Makes the root current on this thread until the end.
+    pub(crate) fn attach(&mut self) {
+        self.attached = Some(self.root_context().attach());
+    }
+
+    /// The context in which the root is current.
+    pub(crate) fn root_context(&self) -> Context {
+        self.root.context.clone()
+    }
+
+    /// Records on the root that the execution failed.
+    pub(crate) fn fail(&self, failure: Failure<'_>) {
+        self.root.key.fail(failure.into_text());
+    }
+
+    /// Records on the root that the execution panicked.
+    pub(crate) fn fail_with_panic(&self) {
+        self.root.key.fail(span::last_panic());
+    }
+
+    /// Now that it is known where the buffer is, spans may go there before the end: when there are
+    /// many, when they wait long, when the charm is told to end.
+    pub(crate) fn flush_from_now_on(&mut self, options: &Options, environment: &Environment) {
+        let config = Config::resolve(Some(options), environment);
+        if config.buffer.max_events == 0 || self.flusher.is_some() {
+            return;
+        }
+        let (trace, environment) = (self.collector.trace().clone(), environment.clone());
+        let is_juju = environment.is_juju();
+        let flusher = Arc::new(Flusher::new(trace, config, environment, self.event_key));
+        self.flusher = Some(Arc::clone(&flusher));
+        if is_juju {
+            let (collector, flusher) = (Arc::clone(&self.collector), Arc::clone(&flusher));
+            self.watch = Watch::start(move || flusher.flush(collector.close()));
+        }
+        self.collector.leave_through(move |spans| flusher.flush(spans));
+    }
+
+    /// Closes the trace and hands it on, within one deadline.
+    pub(crate) fn hand_on(self, options: Option<&Options>, environment: &Environment) {
+        let began = Instant::now();
+        let Self { collector, root, attached, event_key, flusher, watch } = self;
+        if let Some(watch) = &watch {
+            watch.execution_ends();
+        }
+        drop(attached);
+        let config = Config::resolve(options, environment);
+        let mut queue = Queue::new(config.buffer.clone(), event_key, Durability::Sync);
+        queue.recall();
+        note_backlog(&root, &mut queue);
+        drop(root);
+        let live = encoded(&collector, &config, environment);
+        let delivery = Delivery {
+            destination: &config.destination,
+            queue: &mut queue,
+            deadline: began + network_share(config.export_timeout),
+            dice: low_half(collector.trace().trace_id()),
+        };
+        let flushed = flusher.map(|flusher| flusher.flushed()).unwrap_or_default();
+        report(&config, environment, delivery.run(live, flushed));
+        juju::finish_log(config.export_timeout.saturating_sub(began.elapsed()));
+    }
+}
+
+/// The network may have nine tenths of the time; the rest is for the disk and the log.
+fn network_share(export_timeout: Duration) -> Duration {
+    export_timeout / 10 * 9
+}
+
+/// Half of the id: as random as the dice for the back-off's jitter need be.
+fn low_half(id: TraceId) -> u64 {
+    id.to_bytes().last_chunk().map_or(0, |half| u64::from_be_bytes(*half))
+}
+
+/// What is left of the execution, closed and encoded.
+fn encoded(collector: &Collector, config: &Config, environment: &Environment) -> Vec<Payload> {
+    let resource = resource(config, environment);
+    export::encode(collector.close(), collector.trace(), &resource).unwrap_or_else(|error| {
+        juju::log(environment, Level::Warning, &error);
+        Vec::new()
+    })
+}
+
+/// Says on the root span what delivery has behind it.
+fn note_backlog(root: &Root, queue: &mut Queue) {
+    let counts = [
+        ("charm_tracing.buffered_events", queue.waiting_events()),
+        ("charm_tracing.evicted_events", queue.state.evicted),
+        ("charm_tracing.refused_records", queue.state.refused),
+    ];
+    for (key, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        root.key.edit(|span| span.set_attribute(KeyValue::new(key, count)));
+    }
+}
+
+/// Writes the execution's one line, if there is one.
+fn report(config: &Config, environment: &Environment, said: Option<Line>) {
+    let service = &config.service_name;
+    let outside =
+        (!environment.is_juju()).then(|| format!("not run by Juju; traced as service `{service}`"));
+    let level = match &said {
+        Some(Line { weight: Weight::Warning, .. }) => Level::Warning,
+        _ => Level::Info,
+    };
+    let parts: Vec<String> = outside.into_iter().chain(said.map(|line| line.text)).collect();
+    if !parts.is_empty() {
+        juju::log(environment, level, &parts.join("; "));
+    }
+}
