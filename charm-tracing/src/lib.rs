@@ -26,4 +26,4 @@ pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};
 pub use event::event;
 pub use execution::{Construct, Execution, Outcome, run, run_async};
-pub use span::{CurrentSpan, carried, carried_future, current_span};
+pub use span::{CurrentSpan, Suppressed, carried, carried_future, current_span, suppressed};

@@ -515,3 +515,21 @@ pub fn carried<F: FnOnce() -> R, R>(code: F) -> impl FnOnce() -> R {
 pub fn carried_future<F: Future>(future: F) -> impl Future<Output = F::Output> {
     future.with_current_context()
 }
+
+/// Switches tracing off for what this thread does while the guard lives: nothing is recorded, by
+/// whatever API. What is already open stays open.
+///
+/// ```
+/// let _off = charm_tracing::suppressed();
+/// assert!(charm_tracing::current_span().is_none());
+/// ```
+pub fn suppressed() -> Suppressed {
+    Suppressed { _attached: Context::enter_telemetry_suppressed_scope() }
+}
+
+/// While it lives this thread records nothing.
+#[derive(Debug)]
+#[must_use = "tracing is on again when this is dropped"]
+pub struct Suppressed {
+    _attached: ContextGuard,
+}

@@ -8,7 +8,7 @@ use std::thread;
 
 use charm_tracing::testing::{Trace, capture, capture_async};
 use charm_tracing::{
-    assert_tree, carried, carried_future, current_span, trace_function, trace_method,
+    assert_tree, carried, carried_future, current_span, suppressed, trace_function, trace_method,
 };
 use futures_util::future::join_all;
 use opentelemetry::baggage::BaggageExt;
@@ -154,13 +154,22 @@ fn outside_of_executions_the_provider_does_no_harm() {
 }
 
 #[test]
-fn suppressing_telemetry_disables_tracing_for_a_scope() {
+fn a_guard_disables_tracing_for_a_scope() {
     let trace = capture(|| {
-        let _off = Context::enter_telemetry_suppressed_scope();
+        let off = suppressed();
         ours(|| assert!(current_span().is_none()));
+        with_tracing(|| library(|| ()));
         global::tracer("lib").in_span("theirs", |_| ());
+        drop(off);
+        ours(|| ());
     });
-    assert_tree!(trace, "capture");
+    assert_tree!(
+        trace,
+        "
+        capture
+          function call: ours
+        "
+    );
 }
 
 // `tracing`.

@@ -1,4 +1,5 @@
-//! What this crate itself has to say: into Juju's log inside a hook, else to stderr.
+//! What this crate itself has to say: to the charm's own logger if it has one, else into Juju's log
+//! inside a hook, else to stderr.
 //!
 //! One `juju-log` is a round trip to the agent, tens of milliseconds on a real unit, so lines are
 //! written by a thread that starts with the first one; `finish` waits for it at the end of the
@@ -35,6 +36,17 @@ impl Level {
     }
 }
 
+impl From<Level> for log::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::Error,
+            Level::Warning => Self::Warn,
+            Level::Info => Self::Info,
+            Level::Debug => Self::Debug,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Line {
     level: Level,
@@ -59,8 +71,13 @@ struct Tool {
 
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 
-/// Writes one line, some time before `finish` returns.
+/// Writes one line, some time before `finish` returns. Where the charm has a logger of its own, for
+/// the `log` facade, that decides what becomes of the line.
 pub(crate) fn log(environment: &Environment, level: Level, message: &str) {
+    if log::max_level() != log::LevelFilter::Off {
+        log::log!(target: "charm_tracing", level.into(), "{message}");
+        return;
+    }
     let line = Line { level, text: format!("charm-tracing: {message}") };
     if !environment.is_juju() {
         to_stderr(&line);

@@ -1,6 +1,11 @@
 //! The charm that the end-to-end tests run: one event per behaviour, named after it.
 
-#![expect(clippy::panic, clippy::print_stdout, reason = "what a charm may do, this one does")]
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "what a charm may do, this one does"
+)]
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -197,6 +202,26 @@ impl StdError for Error {
     }
 }
 
+/// A logger that a charm might have: for warnings, to stderr.
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("logger: {} {}: {}", record.level(), record.target(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 fn main() -> ExitCode {
+    if std::env::var_os("TEST_CHARM_LOGGER").is_some() && log::set_logger(&Logger).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
     charm_tracing::run(TestCharm::new, TestCharm::on_event)
 }
