@@ -12,8 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use slab::Slab;
+
+use crate::ids;
 
 /// Where in the source a traced call is; one static per call site, so that a span needs no allocation for what is
 /// known when the charm is compiled.
@@ -144,7 +145,6 @@ impl FailureText {
 #[derive(Debug)]
 pub(crate) struct Collector {
     clock: Clock,
-    ids: RandomIdGenerator,
     /// The context of the trace that the execution belongs to; spans of other traces carry their own.
     trace: SpanContext,
     spans: Mutex<Spans>,
@@ -187,8 +187,7 @@ impl Collector {
     pub(crate) fn new(trace: SpanContext) -> Arc<Self> {
         let clock = Clock::new();
         let spans = Mutex::new(Spans { last_left: clock.epoch_nanos, ..Spans::default() });
-        let (ids, outlet) = (RandomIdGenerator::default(), OnceLock::new());
-        Arc::new(Self { clock, ids, trace, spans, outlet })
+        Arc::new(Self { clock, trace, spans, outlet: OnceLock::new() })
     }
 
     /// From now on finished spans leave through `outlet` whenever there are many of them or some
@@ -204,7 +203,7 @@ impl Collector {
 
     /// Opens a span, unless the execution is over.
     pub(crate) fn start(self: &Arc<Self>, start: Start<'_>) -> Option<(SpanKey, SpanContext)> {
-        let id = self.ids.new_span_id();
+        let id = ids::span_id();
         let now = self.clock.now();
         let context = self.context_of(id, start.parent);
         let mut span = Span {

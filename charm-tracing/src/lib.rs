@@ -1,4 +1,11 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(feature = "trace"),
+    expect(
+        dead_code,
+        reason = "without a recording nothing opens a root, and no span is ever open"
+    )
+)]
 
 #[doc(hidden)]
 #[path = "private/mod.rs"]
@@ -7,19 +14,29 @@ mod collector;
 mod config;
 mod event;
 mod execution;
+#[cfg(feature = "trace")]
 mod export;
+mod ids;
 pub mod juju;
 #[cfg(feature = "tracing")]
 pub mod layer;
 pub mod process;
+#[cfg(feature = "trace")]
 mod recording;
+#[cfg(not(feature = "trace"))]
+#[path = "recording_absent.rs"]
+mod recording;
+#[cfg(feature = "trace")]
 mod resource;
+#[cfg(feature = "trace")]
 mod root;
 mod span;
+#[cfg(feature = "trace")]
 mod terminate;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace_context;
+#[cfg(feature = "trace")]
 mod tracer;
 
 pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};

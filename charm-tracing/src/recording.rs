@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use charm_tracing_buffer::{Durability, EventKey};
 use opentelemetry::trace::TraceId;
 use opentelemetry::{Context, ContextGuard, KeyValue};
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use crate::collector::Collector;
 use crate::config::{self, Config, Options};
 use crate::event;
 use crate::export::{self, Delivery, Flusher, Line, Payload, Queue, Weight};
+use crate::ids;
 use crate::juju::{self, Environment, Level};
 use crate::resource::resource;
 use crate::root;
@@ -42,7 +42,7 @@ impl Recording {
         }
         let (collector, root) = root::open(environment, Reach::Process)?;
         event::announce_execution(&environment.event(), collector.trace());
-        let event_key = EventKey(RandomIdGenerator::default().new_trace_id().to_bytes());
+        let event_key = EventKey(ids::trace_id().to_bytes());
         Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
     }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Link, SpanContext, SpanId, TraceFlags, TraceState};
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use crate::collector::{Collector, Detail};
+use crate::ids;
 use crate::juju::{Environment, Event};
 use crate::span::{Reach, Root};
 use crate::tracer;
@@ -38,7 +38,7 @@ fn place_in_jujus_trace(juju: Option<SpanContext>) -> (SpanContext, SpanContext,
             (trace(parent.trace_id(), parent.trace_state().clone()), parent, None)
         }
         unsampled => {
-            let own = trace(RandomIdGenerator::default().new_trace_id(), TraceState::NONE);
+            let own = trace(ids::trace_id(), TraceState::NONE);
             (own, SpanContext::NONE, unsampled.map(Link::with_context))
         }
     }
