@@ -248,30 +248,31 @@ fn async_body(function: &mut ImplItemFn, plan: &Plan, fields: &[TokenStream]) ->
     });
     let root = &plan.root;
     let output = async_output(&function.sig.output);
-    let typed = output.as_ref().map(
-        |ty| quote_spanned!(mixed()=> if false { return #root::__private::unreachable::<#ty>(); }),
-    );
+    let typed = quote_spanned! {mixed()=>
+        if false {
+            return #root::__private::unreachable::<#output>();
+        }
+    };
     let body = braced(&function.block, quote_spanned!(mixed()=> #typed #(#fields)*));
     let value = local("value");
-    let ending = if let Some(ty) = output {
-        // The body may never end, which is no news to its author.
-        quote_spanned! {mixed()=>
-            let #value: #ty = #body;
+    // The body may never end, which is no news to its author.
+    quote_spanned! {mixed()=>
+        async move {
+            #receiver
+            #(#arguments)*
+            let #value: #output = #body;
             #[allow(unreachable_code)]
             return #value;
         }
-    } else {
-        quote_spanned!(mixed()=> #body;)
-    };
-    quote_spanned!(mixed()=> async move { #receiver #(#arguments)* #ending })
+    }
 }
 
 /// What an `async` block is to return. `!` cannot be written there; the type without values can.
-fn async_output(output: &ReturnType) -> Option<Type> {
+fn async_output(output: &ReturnType) -> Type {
     match output {
-        ReturnType::Default => None,
-        ReturnType::Type(_, ty) if is_never(ty) => Some(parse_quote!(::core::convert::Infallible)),
-        ReturnType::Type(_, ty) => Some(inferred(ty)),
+        ReturnType::Default => parse_quote!(()),
+        ReturnType::Type(_, ty) if is_never(ty) => parse_quote!(::core::convert::Infallible),
+        ReturnType::Type(_, ty) => inferred(ty),
     }
 }
 
