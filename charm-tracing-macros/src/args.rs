@@ -5,14 +5,15 @@
 //! the rest still expands.
 
 use std::fmt::{self, Display};
+use std::iter;
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Expr, Ident, Lit, LitInt, LitStr, Token, Type, UnOp};
+use syn::{Expr, Ident, Lit, LitInt, LitStr, Path, PathSegment, Token, Type, UnOp};
 
-use crate::errors::{Errors, suggestion};
+use crate::errors::{suggestion, Errors};
 
 /// The four attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,12 +132,26 @@ pub(crate) struct Field {
 
 /// The path that the runtime is reached by.
 #[derive(Clone)]
-pub(crate) struct Root(TokenStream);
+pub(crate) struct Root(Path);
 
 impl Default for Root {
     fn default() -> Self {
         let name = Ident::new("charm_tracing", Span::mixed_site());
-        Self(quote::quote_spanned!(Span::mixed_site()=> ::#name))
+        Self(Path {
+            leading_colon: Some(Token![::](Span::mixed_site())),
+            segments: iter::once(PathSegment::from(name)).collect(),
+        })
+    }
+}
+
+impl Root {
+    /// The path of a function for expansions.
+    pub(crate) fn function(&self, name: &str) -> Path {
+        let mut path = self.0.clone();
+        for name in ["__private", name] {
+            path.segments.push(Ident::new(name, Span::mixed_site()).into());
+        }
+        path
     }
 }
 
@@ -214,10 +229,7 @@ fn text(option: &str, value: Expr, errors: &mut Errors) -> Option<Expr> {
 }
 
 fn number(option: &str, value: Expr, least: u64, errors: &mut Errors) -> Option<Expr> {
-    if let Expr::Unary(negated) = &value
-        && let UnOp::Neg(_) = negated.op
-        && literal(&negated.expr).is_some()
-    {
+    if is_negative(&value) {
         errors.on(&value, format!("`{option}` cannot be negative"));
         return None;
     }
@@ -231,6 +243,13 @@ fn number(option: &str, value: Expr, least: u64, errors: &mut Errors) -> Option<
             );
             None
         }
+    }
+}
+
+fn is_negative(value: &Expr) -> bool {
+    match value {
+        Expr::Unary(unary) => matches!(unary.op, UnOp::Neg(_)) && literal(&unary.expr).is_some(),
+        _ => false,
     }
 }
 
@@ -498,7 +517,7 @@ impl Given {
 
     fn root(&self, errors: &mut Errors) -> Option<Root> {
         match self.expression(errors)? {
-            Expr::Path(path) if path.qself.is_none() => Some(Root(path.to_token_stream())),
+            Expr::Path(path) if path.qself.is_none() => Some(Root(path.path.clone())),
             other => {
                 errors
                     .on(other, "expected the path of the crate: `crate = path::to::charm_tracing`");

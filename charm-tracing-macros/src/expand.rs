@@ -6,17 +6,18 @@
 //! runtime's `__private`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, TokenStreamExt, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned, ToTokens, TokenStreamExt};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Block, Expr, FnArg, Ident, ImplItem, ImplItemFn, Pat, PatIdent, PatType, ReturnType, Signature,
-    Stmt, Type, parse_quote,
+    parse_quote, Block, Expr, FnArg, Ident, ImplItem, ImplItemFn, Pat, PatIdent, PatType,
+    ReturnType, Signature, Stmt, Type,
 };
 
-use crate::args::{Err, MIN_BUFFER_SIZE_MIB, Setting};
+use crate::args::{Err, Setting, MIN_BUFFER_SIZE_MIB};
+use crate::call_sites::{self, ExtraTypes};
 use crate::item::{
-    self, Charm, CharmItem, Function, FutureType, Plan, Shape, SpanName, is_conditional, mentions,
+    self, is_conditional, mentions, Charm, CharmItem, Function, FutureType, Plan, Shape, SpanName,
 };
 
 /// Expands `#[trace_charm]`.
@@ -90,8 +91,14 @@ fn check(setting: &Setting) -> Option<TokenStream> {
 
 /// Expands `#[trace_type]`, and the block of `#[trace_charm]`.
 pub(crate) fn block(mut block: item::Block) -> TokenStream {
+    let extra_types =
+        ExtraTypes { root: &block.root, types: &block.extra_types, include_self: block.lists_self };
     for (item, plan) in block.item.items.iter_mut().zip(&block.plans) {
         if let (ImplItem::Fn(method), Some(plan)) = (item, plan) {
+            if !extra_types.types.is_empty() {
+                let is_async = method.sig.asyncness.is_some();
+                call_sites::rewrite(&mut method.block, is_async, &extra_types);
+            }
             trace(method, plan);
         }
     }
@@ -241,29 +248,31 @@ fn async_body(function: &mut ImplItemFn, plan: &Plan, fields: &[TokenStream]) ->
     });
     let root = &plan.root;
     let output = async_output(&function.sig.output);
-    let typed = output.as_ref().map(
-        |ty| quote_spanned!(mixed()=> if false { return #root::__private::unreachable::<#ty>(); }),
-    );
+    let typed = quote_spanned! {mixed()=>
+        if false {
+            return #root::__private::unreachable::<#output>();
+        }
+    };
     let body = braced(&function.block, quote_spanned!(mixed()=> #typed #(#fields)*));
     let value = local("value");
-    let ending = match output {
-        // The body may never end, which is no news to its author.
-        Some(ty) => quote_spanned! {mixed()=>
-            let #value: #ty = #body;
+    // The body may never end, which is no news to its author.
+    quote_spanned! {mixed()=>
+        async move {
+            #receiver
+            #(#arguments)*
+            let #value: #output = #body;
             #[allow(unreachable_code)]
             return #value;
-        },
-        None => quote_spanned!(mixed()=> #body;),
-    };
-    quote_spanned!(mixed()=> async move { #receiver #(#arguments)* #ending })
+        }
+    }
 }
 
 /// What an `async` block is to return. `!` cannot be written there; the type without values can.
-fn async_output(output: &ReturnType) -> Option<Type> {
+fn async_output(output: &ReturnType) -> Type {
     match output {
-        ReturnType::Default => None,
-        ReturnType::Type(_, ty) if is_never(ty) => Some(parse_quote!(::core::convert::Infallible)),
-        ReturnType::Type(_, ty) => Some(inferred(ty)),
+        ReturnType::Default => parse_quote!(()),
+        ReturnType::Type(_, ty) if is_never(ty) => parse_quote!(::core::convert::Infallible),
+        ReturnType::Type(_, ty) => inferred(ty),
     }
 }
 

@@ -8,13 +8,13 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{
-    Expr, FnArg, GenericArgument, Generics, Ident, ImplItem, ImplItemFn, Item, ItemImpl,
-    ItemStruct, LitStr, Meta, PatType, PathArguments, PathSegment, Receiver, ReturnType, Signature,
-    Token, TraitItemFn, Type, TypeParamBound, parse_quote, parse_quote_spanned,
+    parse_quote, parse_quote_spanned, Expr, FnArg, GenericArgument, Generics, Ident, ImplItem,
+    ImplItemFn, Item, ItemImpl, ItemStruct, LitStr, Meta, PatType, PathArguments, PathSegment,
+    Receiver, ReturnType, Signature, Token, TraitItemFn, Type, TypeParamBound,
 };
 
 use crate::args::{Attribute, BlockArgs, CharmArgs, Err, Field, FunctionArgs, Root, Setting};
-use crate::errors::{Errors, suggestion};
+use crate::errors::{suggestion, Errors};
 
 /// A charm: its configuration, and its traced methods if they are here.
 pub(crate) struct Charm {
@@ -33,9 +33,13 @@ pub(crate) enum CharmItem {
 
 /// A traced `impl` block.
 pub(crate) struct Block {
+    pub(crate) root: Root,
     pub(crate) item: ItemImpl,
     /// How each of `item.items` is traced; `None`: not at all.
     pub(crate) plans: Vec<Option<Plan>>,
+    pub(crate) extra_types: Vec<Type>,
+    /// Whether the block's own type may be among `extra_types`.
+    pub(crate) lists_self: bool,
 }
 
 /// A function with its own attribute.
@@ -118,7 +122,7 @@ fn charm_block(args: CharmArgs, mut item: ItemImpl, errors: &mut Errors) -> Char
         generics: item.generics.clone(),
         self_ty: item.self_ty.as_ref().clone(),
         settings,
-        item: CharmItem::Block(traced_block(&args.block, item, errors)),
+        item: CharmItem::Block(traced_block(args.block, item, errors)),
     }
 }
 
@@ -207,7 +211,7 @@ pub(crate) fn block(
     match read(Attribute::Type, item, errors)? {
         Item::Impl(mut item) => {
             reject_second_attribute(Attribute::Type, &mut item.attrs, errors);
-            Some(traced_block(&args, item, errors))
+            Some(traced_block(args, item, errors))
         }
         other => {
             wrong_item(Attribute::Type, &other, errors);
@@ -216,18 +220,19 @@ pub(crate) fn block(
     }
 }
 
-fn traced_block(args: &BlockArgs, mut item: ItemImpl, errors: &mut Errors) -> Block {
+fn traced_block(args: BlockArgs, mut item: ItemImpl, errors: &mut Errors) -> Block {
     check_skipped(&args.skip, &item, errors);
-    let owner = Owner::of(args, &item);
+    let owner = Owner::of(&args, &item);
     let plans = item
         .items
         .iter_mut()
         .map(|item| match item {
-            ImplItem::Fn(method) => planned_in_block(args, &owner, method, errors),
+            ImplItem::Fn(method) => planned_in_block(&args, &owner, method, errors),
             _ => None,
         })
         .collect();
-    Block { item, plans }
+    let lists_self = args.extra_types.iter().any(|listed| type_name(listed) == owner.path);
+    Block { root: args.root, item, plans, extra_types: args.extra_types, lists_self }
 }
 
 /// The type whose methods are traced.

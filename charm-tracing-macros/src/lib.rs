@@ -1,6 +1,7 @@
 //! The attributes of charm-tracing. Use them through that crate.
 
 mod args;
+mod call_sites;
 mod errors;
 mod expand;
 mod item;

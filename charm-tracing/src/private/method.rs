@@ -34,7 +34,8 @@ pub fn open_method<T: ?Sized>(site: &'static CallSite) -> SpanHandle {
     SpanHandle::named(name, detail.unwrap_or_default())
 }
 
-fn describe(site: &'static CallSite, type_name: &str) -> (Name, Option<Detail>) {
+/// The name and the attributes of a method's span.
+pub(super) fn describe(site: &'static CallSite, type_name: &str) -> (Name, Option<Detail>) {
     let name = match site.span_name {
         "" => format!("method call: {}::{}", type_name::last_word(type_name), site.function).into(),
         name => name.into(),
