@@ -341,15 +341,12 @@ impl Execution {
         if self.recording.is_none() {
             return;
         }
-        match panic::catch_unwind(AssertUnwindSafe(options)) {
-            Ok(options) => {
-                event::charm_is(options.charm_type());
-                self.options = Some(options);
-            }
-            Err(_) => {
-                let what = "the charm's tracing options panicked";
-                juju::log(&self.environment, Level::Warning, what);
-            }
+        if let Ok(options) = panic::catch_unwind(AssertUnwindSafe(options)) {
+            event::charm_is(options.charm_type());
+            self.options = Some(options);
+        } else {
+            let what = "the charm's tracing options panicked";
+            juju::log(&self.environment, Level::Warning, what);
         }
     }
 

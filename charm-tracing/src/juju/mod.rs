@@ -14,6 +14,7 @@ mod environment;
 mod event;
 mod hook_tools;
 mod log;
+#[cfg(feature = "trace")]
 mod metadata;
 mod redact;
 mod relation;
@@ -28,5 +29,8 @@ pub use relation::{NotReady, RelationChange};
 pub use tracing_endpoint::{Protocol, Receiver, TracingEndpointRequirer};
 
 pub(crate) use event::Deferral;
-pub(crate) use log::{Level, announce, finish as finish_log, log};
+#[cfg(feature = "trace")]
+pub(crate) use log::finish as finish_log;
+pub(crate) use log::{Level, announce, log};
+#[cfg(feature = "trace")]
 pub(crate) use metadata::charm_name;
