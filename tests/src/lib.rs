@@ -12,6 +12,7 @@ mod trace;
 mod tree;
 
 pub use charm::{CharmDir, CharmRun, Finished};
+pub use charm_tracing::assert_tree;
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
 pub use hook_tools::FakeJuju;
 pub use receiver::{Answer, Received, Receiver};
