@@ -419,6 +419,10 @@ pub(crate) fn last_panic() -> FailureText {
 /// is dropped by unwinding cannot see it. The hook in place then runs as ever.
 fn note_panics() {
     static ONCE: Once = Once::new();
+    if thread::panicking() {
+        // The hook cannot be changed by a thread that panics; the next execution will.
+        return;
+    }
     ONCE.call_once(|| {
         let in_place = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -109,14 +109,13 @@ fn not_a_url(source: &str, text: &str, why: &str) -> String {
     format!("{source} is not the URL of a backend: {why} (`{text}`)")
 }
 
-/// `http://user:password@host` as it may be logged.
+/// A URL as it may be logged: `http://user:password@host?token=x` without the secrets.
 fn without_credentials(text: &str) -> String {
-    match text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest)) {
-        (scheme, rest) if rest.contains('@') => {
-            let host = rest.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://***@{host}")
-        }
-        _ => text.to_owned(),
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
+        (None, Some((_, host))) => format!("***@{host}"),
+        (_, None) => text.to_owned(),
     }
 }
 
@@ -168,9 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_a_url_is_not_logged() {
-        let problem = url_of("ftp://user:hunter2@tempo").unwrap_err();
-        assert!(!problem.contains("hunter2"), "{problem}");
+    fn secrets_in_a_url_are_not_logged() {
+        for base in ["ftp://user:hunter2@tempo", "user:hunter2@tempo", "ftp://tempo?key=hunter2"] {
+            let problem = url_of(base).unwrap_err();
+            assert!(problem.contains("tempo") && !problem.contains("hunter2"), "{problem}");
+        }
     }
 
     #[test]
