@@ -63,9 +63,9 @@
 //! # Writing
 //!
 //! * **Push**: the frame goes into free space, then the spare slot is written, then one sync. Evictions are part of
-//!   that slot. Afterwards there is room for one more record of the same size (or for `E` / 16, if that is less), so
-//!   the bytes that the next push overwrites are those of events whose eviction is already durable. Only a record bigger
-//!   than that room evicts first, with a slot and a sync of its own.
+//!   that slot. Afterwards there is room for one more record of the same size, so the bytes that the next push overwrites
+//!   are those of events whose eviction is already durable. Only a record that finds no such room, because it is larger
+//!   than the one before it or than `E` / 16, evicts first, with a slot and a sync of its own.
 //! * **Acknowledge**, **metadata**: the spare slot, one sync. When nothing is left the file is then cut to 8192 bytes.
 //! * **A failed write or sync**: the frame's header and the slot are zeroed again and growth is cut off. Pages that
 //!   failed to sync are never trusted: what was zeroed will be written anew by the next push, to the same place and

@@ -253,9 +253,9 @@ impl<S: Store> Buffer<S> {
 
     /// Appends a record. When this returns, the record survives what [`Options::durability`] says.
     ///
-    /// Records of the event that is already the newest join it. Whole events go, oldest first, until the caps hold with
-    /// room left for one more record of this length, or for a sixteenth of the buffer if that is less. An event that
-    /// alone outgrows the buffer loses its oldest records.
+    /// Records of the event that is already the newest join it. Whole events go, oldest first, until the caps hold and,
+    /// if the record is not larger than a sixteenth of the buffer, until another one of its length would fit. An event
+    /// that alone outgrows the buffer loses its oldest records.
     ///
     /// # Errors
     ///
@@ -614,10 +614,10 @@ impl<S: Store> Buffer<S> {
     }
 
     /// Evicts what the caps demand once the newest record of `next`, of `len` bytes, is written, and what leaves room
-    /// for another. A large record is not worth that much room; it will make its own.
+    /// for another. For a large record no room is left: that would cost too much of the buffer.
     fn evict_behind(&mut self, next: &mut State, len: u64) -> Result<(), Fault> {
         let end = self.end();
-        let len = len.min(end / 16);
+        let len = if len <= end / 16 { len } else { 0 };
         while next.events > self.options.max_events
             || next.events > 1 && next.place(len, end).is_none()
         {

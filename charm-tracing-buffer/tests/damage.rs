@@ -10,6 +10,7 @@
 )]
 
 mod disk;
+mod opening;
 
 use charm_tracing_buffer::{Buffer, Durability, EventKey, Options, Reason, Record};
 use disk::{Chance, Disk};
@@ -329,5 +330,32 @@ fn made_up_slots_with_right_checksums_neither_panic_nor_loop() {
         assert!(records.len() < 2000);
         buffer.push(EventKey([9; 16]), b"goes on").unwrap();
         assert!(buffer.iter().all(|record| record.is_ok()), "round {round}");
+    }
+}
+
+#[test]
+fn past_findings_of_the_fuzzer_stay_found() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/open");
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        opening::open_described(&std::fs::read(entry.unwrap().path()).unwrap());
+        replayed += 1;
+    }
+    assert!(replayed > 0, "{corpus} is empty");
+}
+
+/// Whole files and their parts, from which the fuzzer starts and which it is replayed on.
+#[test]
+fn files_of_every_kind_open() {
+    let python = include_bytes!("fixtures/python-charm-tracing-buffer.raw");
+    let (small, _) = small_file(&[100, 0, 64, 300, 1]);
+    let (wrapped, _) = wrapped_file();
+    for file in [&small[..], &wrapped, python, b""] {
+        opening::open_described(&[&[0], file].concat());
+        if file.len() > HEADER {
+            let parts = [&file[..256], &file[4096..4352], &file[HEADER..]].concat();
+            opening::open_described(&[&[1], &parts[..]].concat());
+            opening::open_described(&[&[2], &parts[..]].concat());
+        }
     }
 }

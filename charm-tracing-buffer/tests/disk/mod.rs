@@ -2,6 +2,7 @@
 //! difference between what a running system sees (`seen`) and what a loss of power leaves (`durable`).
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::cast_possible_truncation, reason = "the numbers are small")]
 
 use std::cell::RefCell;
 use std::io;
