@@ -136,6 +136,8 @@ pub struct Batch {
     records: Vec<Record>,
     sequences: Vec<u64>,
     file_id: u64,
+    /// What was live behind the records.
+    rest: Option<State>,
 }
 
 impl Batch {
@@ -172,6 +174,8 @@ pub struct Buffer<S = FileStore> {
     file_len: u64,
     /// The file is in the Python library's format; `state` is what it will be.
     unimported: bool,
+    /// What was read along with a payload: the bytes of the frame behind it, and where that is.
+    ahead: Option<(u64, [u8; 64])>,
 }
 
 impl Buffer {
@@ -240,6 +244,7 @@ impl<S: Store> Buffer<S> {
             spare: 0,
             file_len: 0,
             unimported: false,
+            ahead: None,
         };
         if !(SMALLEST_MAX_BYTES..=LARGEST_MAX_BYTES).contains(&options.max_bytes) {
             let reason = Reason::InvalidMaxBytes(options.max_bytes);
@@ -346,9 +351,8 @@ impl<S: Store> Buffer<S> {
         if self.is_off() {
             return Ok(());
         }
-        let file_id = batch.file_id;
         self.locked(Operation::Acknowledge, Missing::Report, |buffer| {
-            buffer.acknowledge_locked(file_id, last)
+            buffer.acknowledge_locked(batch, last)
         })
     }
 
@@ -492,6 +496,7 @@ impl<S: Store> Buffer<S> {
 
     /// Reads the header; `false` if the file was moved aside or made readable, and all has to begin again.
     fn load(&mut self) -> Result<bool, Reason> {
+        self.ahead = None;
         self.file_len = self.store.file_len()?;
         if self.file_len == 0 {
             let id = self.store.fresh_id();
@@ -679,6 +684,11 @@ impl<S: Store> Buffer<S> {
     }
 
     fn frame_at(&mut self, offset: u64) -> io::Result<Option<FrameHeader>> {
+        if let Some((at, bytes)) = self.ahead.take()
+            && at == offset
+        {
+            return Ok(frame::decode_frame(&bytes, offset));
+        }
         let mut bytes = [0; 64];
         let read = self.store.read_at(offset, &mut bytes)?;
         Ok(bytes
@@ -688,25 +698,38 @@ impl<S: Store> Buffer<S> {
 
     /// The record that `front`, of `state`, stands for.
     fn read(&mut self, state: &State, front: &Front) -> Result<Record, Fault> {
-        let len = usize::try_from(front.len).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len];
-        match front.origin {
-            Origin::Frame { at, checksum } => {
-                let payload = at.saturating_add(FRAME_HEADER_LEN);
-                if self.store.read_at(payload, &mut bytes)? != len
-                    || frame::checksum(&bytes) != checksum
-                {
-                    return Err(Fault::Damage);
-                }
-            }
+        let bytes = match front.origin {
+            Origin::Frame { at, checksum } => self.read_payload(at, front.len, checksum)?,
             Origin::Python { skip } => {
+                let mut bytes = vec![0; to_usize(front.len)];
                 python::read(&mut self.store, &state.python, skip, &mut bytes)?;
+                bytes
             }
-        }
+        };
         Ok(Record {
             event: front.key,
             bytes,
         })
+    }
+
+    /// Reads a payload and, since that is the next thing wanted, the fixed part of the frame behind it.
+    fn read_payload(&mut self, at: u64, len: u64, checksum: u32) -> Result<Vec<u8>, Fault> {
+        let frame_len = frame::frame_len(len);
+        let len = to_usize(len);
+        let mut bytes = vec![0; to_usize(frame_len)];
+        let read = self
+            .store
+            .read_at(at.saturating_add(FRAME_HEADER_LEN), &mut bytes)?;
+        if read < len || bytes.get(..len).map(frame::checksum) != Some(checksum) {
+            return Err(Fault::Damage);
+        }
+        if read == bytes.len() {
+            self.ahead = bytes
+                .last_chunk()
+                .map(|next| (at.saturating_add(frame_len), *next));
+        }
+        bytes.truncate(len);
+        Ok(bytes)
     }
 
     fn peek_locked(&mut self, byte_budget: usize) -> Result<Batch, Fault> {
@@ -725,28 +748,41 @@ impl<S: Store> Buffer<S> {
             batch.sequences.push(front.sequence);
             front.remove_from(&mut rest);
         }
+        batch.rest = Some(rest);
         Ok(batch)
     }
 
-    fn acknowledge_locked(&mut self, file_id: u64, last: u64) -> Result<(), Fault> {
-        if self.state.file_id != file_id {
+    fn acknowledge_locked(&mut self, batch: &Batch, last: u64) -> Result<(), Fault> {
+        if self.state.file_id != batch.file_id {
             return Err(Reason::StaleBatch.into());
         }
-        let is_done = |state: &State| state.records == 0 || state.head_sequence > last;
-        if is_done(&self.state) {
+        if self.state.records == 0 || self.state.head_sequence > last {
             return Ok(());
         }
         self.import_if_needed()?;
+        let next = self.state_behind(batch, last)?;
+        self.commit(next)?;
+        self.cut_if_empty();
+        Ok(())
+    }
+
+    /// What is live behind the record number `last` of `batch`.
+    fn state_behind(&mut self, batch: &Batch, last: u64) -> Result<State, Fault> {
         let mut next = self.state;
+        if let Some(rest) = batch.rest
+            && rest.generation == next.generation
+            && batch.sequences.last() == Some(&last)
+        {
+            // Nothing has changed since it was peeked.
+            next = rest;
+        }
         while let Some(front) = self.front(&mut next)? {
             if front.sequence > last {
                 break;
             }
             front.remove_from(&mut next);
         }
-        self.commit(next)?;
-        self.cut_if_empty();
-        Ok(())
+        Ok(next)
     }
 
     /// An empty buffer is a short file. Should the cut fail, or be lost, then the next open does it.
@@ -817,7 +853,7 @@ impl<S: Store> Buffer<S> {
         bytes: &[u8],
     ) -> io::Result<()> {
         let mut fixed = frame::encode_record(header, at);
-        let padded = usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
+        let padded = to_usize(header.frame_len());
         if bytes.len() <= ONE_WRITE {
             fixed.reserve_exact(padded.saturating_sub(fixed.len()));
             fixed.extend_from_slice(bytes);
@@ -989,10 +1025,17 @@ impl Front {
     }
 }
 
+/// A length to allocate; where it does not fit, allocating fails as it should.
+fn to_usize(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}
+
 /// Whether a frame at the head of `state` can be the one that is meant to be there, and not one of an earlier lap.
 fn belongs(header: &RecordHeader, state: &State) -> bool {
     (state.head_sequence..state.next_sequence).contains(&header.sequence)
         && (state.head_event..=state.last_event).contains(&header.event)
+        // A new event, when only one is left, would be one too many.
+        && (header.event == state.head_event || state.events > 1)
 }
 
 /// All records of a buffer, oldest first; see [`Buffer::iter`].

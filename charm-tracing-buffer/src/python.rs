@@ -219,6 +219,9 @@ impl<S: Store> Buffer<S> {
             return Ok(None);
         };
         let sequence = state.head_sequence;
+        if sequence != state.head_event && state.events <= 1 {
+            return Err(Fault::Damage);
+        }
         state.front_event(sequence);
         Ok(Some(Front {
             sequence,

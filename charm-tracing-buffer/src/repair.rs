@@ -92,6 +92,7 @@ impl<S: Store> Buffer<S> {
 
     /// Verifies all that is live, and makes the file what it would be had the damaged records never been in it.
     pub(crate) fn repair(&mut self) -> Result<(), Reason> {
+        self.ahead = None;
         let before = self.state;
         self.commit(State {
             repairing: true,
@@ -116,16 +117,17 @@ impl<S: Store> Buffer<S> {
     }
 
     /// What is left of the bytes of a Python file, given the oldest frame. They have no checksums and are believed, unless
-    /// there are more records than numbers before that frame's.
+    /// there are more records than there are numbers for them.
     fn repair_python(&mut self, next: &mut State, frame: Option<&RecordHeader>) -> io::Result<u64> {
         for extent in &mut next.python {
             extent.len = extent.len.min(self.file_len.saturating_sub(extent.offset));
         }
         let records = python::count(&mut self.store, &next.python)?;
-        let end = next.head_sequence.saturating_add(records);
-        if frame.is_none_or(|frame| {
-            end <= frame.sequence.min(frame.event) && next.head_event <= next.head_sequence
-        }) {
+        let (sequence, event) = frame.map_or(
+            (next.next_sequence, next.last_event.saturating_add(1)),
+            |frame| (frame.sequence, frame.event),
+        );
+        if next.head_sequence.saturating_add(records) <= sequence.min(event) {
             return Ok(records);
         }
         next.python = [Extent::default(); 2];
@@ -159,9 +161,9 @@ impl<S: Store> Buffer<S> {
             next.tail = next.head;
             next.wrap = 0;
         }
-        if let Some((_, first)) = first
-            && python_records == 0
-        {
+        if python_records > 0 {
+            next.head_event = next.head_sequence;
+        } else if let Some((_, first)) = first {
             next.head_sequence = first.sequence;
             next.head_event = first.event;
         }

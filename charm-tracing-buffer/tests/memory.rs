@@ -61,7 +61,7 @@ fn memory_is_bounded_by_the_largest_record() {
         push_all(&path, largest);
         let mut buffer = Buffer::open(&path, options(10 << 20)).unwrap();
         measure("iterate", largest, || {
-            buffer.iter().for_each(|record| drop(record.unwrap()))
+            buffer.iter().for_each(|record| drop(record.unwrap()));
         });
         // Damage in the middle of the oldest record, then a smaller cap, then the end of the header.
         let mut file = fs::read(&path).unwrap();
@@ -69,7 +69,7 @@ fn memory_is_bounded_by_the_largest_record() {
         file[middle] ^= 1;
         fs::write(&path, &file).unwrap();
         measure("repair", largest, || {
-            buffer.iter().for_each(|record| drop(record.unwrap()))
+            buffer.iter().for_each(|record| drop(record.unwrap()));
         });
         measure("shrink", largest, || {
             Buffer::open(&path, options(7 << 20)).unwrap()
@@ -83,7 +83,7 @@ fn memory_is_bounded_by_the_largest_record() {
         });
         let batch = buffer.peek(usize::MAX).unwrap();
         measure("acknowledge", largest, || {
-            buffer.acknowledge(&batch).unwrap()
+            buffer.acknowledge(&batch).unwrap();
         });
     }
     let path = directory.join("python");
