@@ -279,7 +279,9 @@ pub(crate) fn decode_frame(bytes: &[u8], offset: u64) -> Option<FrameHeader> {
         key: fields.take()?,
     };
     match kind {
-        KIND_RECORD if record.sequence < MAX_COUNT => Some(FrameHeader::Record(record)),
+        KIND_RECORD if record.sequence.max(record.event) < MAX_COUNT => {
+            Some(FrameHeader::Record(record))
+        }
         KIND_FILLER => Some(FrameHeader::Filler(frame_len(u64::from(payload_len)))),
         _ => None,
     }
@@ -384,7 +386,7 @@ impl State {
     }
 
     /// What every state that this crate writes has in common. A checksum does not keep a made-up slot out; this does.
-    fn makes_sense(&self) -> bool {
+    pub(crate) fn makes_sense(&self) -> bool {
         let in_ring =
             |offset: u64| (HEADER_LEN..MAX_COUNT).contains(&offset) && align_down(offset) == offset;
         let [first, second] = self.python;

@@ -40,9 +40,10 @@ impl Survivors {
     /// Whether `header` comes after all of these and can be one of `state`'s.
     fn is_next(&self, header: &RecordHeader, state: &State) -> bool {
         header.sequence < state.next_sequence
+            && header.event <= state.last_event
             && match self.last {
                 Some(last) => header.sequence > last.sequence && header.event >= last.event,
-                None => header.sequence >= state.head_sequence,
+                None => header.sequence >= state.head_sequence && header.event >= state.head_event,
             }
     }
 }

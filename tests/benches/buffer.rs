@@ -1,5 +1,8 @@
 //! What a push, an open and a drain of `charm-tracing-buffer` cost, beside the same of its peers, in one run.
 //!
+//! `push-…` is what a process does that lives for a second: open, push, close. `kept-open-push-…` is the push alone, by a
+//! handle that stays open. In front of `push-empty` the queue exists and was drained.
+//!
 //! Every contender keeps 6 KB records under the same cap and evicts the oldest when it is reached. The contenders take turns,
 //! operation by operation, so that whatever else the machine does hits them alike; a figure is the median. yaque never
 //! syncs, so it takes part without sync only; `queue-file` and yaque keep bytes but know no events, no caps and no other
@@ -17,7 +20,7 @@ use std::fs;
 use std::hint::black_box;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use charm_tracing_buffer::{Buffer, Durability, EventKey, Options};
 use queue_file::QueueFile;
@@ -153,7 +156,8 @@ struct File {
 
 impl File {
     fn open(path: &Path, sync: bool) -> Self {
-        let mut queue = QueueFile::open(path).unwrap();
+        // With the smallest capacity it cannot open what it left when it was drained.
+        let mut queue = QueueFile::with_capacity(path, 1 << 20).unwrap();
         queue.set_sync_writes(sync);
         Self { queue }
     }
@@ -186,12 +190,13 @@ struct Yaque {
 }
 
 impl Yaque {
-    fn open(path: &Path) -> Self {
+    /// It does not know how much it holds, so it is told.
+    fn open(path: &Path, len: u64) -> Self {
         let (sender, receiver) = yaque::channel(path).unwrap();
         Self {
             sender,
             receiver,
-            len: 0,
+            len,
         }
     }
 }
@@ -245,14 +250,15 @@ impl Contender {
         }
     }
 
-    fn open(self, directory: &Path, sync: bool, cap: u64) -> Box<dyn Queue> {
+    /// Opens the contender's queue, which holds `len` records.
+    fn open(self, directory: &Path, sync: bool, cap: u64, len: u64) -> Box<dyn Queue> {
         let path = directory.join(self.name());
         match self {
             Self::Ours => Box::new(Ours::open(&path, sync, cap)),
             Self::SqliteWal => Box::new(Sqlite::open(&path, sync, "WAL")),
             Self::SqliteRollback => Box::new(Sqlite::open(&path, sync, "DELETE")),
             Self::QueueFile => Box::new(File::open(&path, sync)),
-            Self::Yaque => Box::new(Yaque::open(&path)),
+            Self::Yaque => Box::new(Yaque::open(&path, len)),
         }
     }
 }
@@ -284,54 +290,29 @@ impl Benchmark {
         directory
     }
 
-    /// Times `work` on a queue of each contender that was filled with `filled` records, `rounds` times, taking turns.
-    /// After each time `restore` puts the queue back, untimed.
-    fn run(
-        &mut self,
-        what: &str,
-        sync: bool,
-        filled: u64,
-        cap: u64,
-        rounds: usize,
-        steps: (Step, Step),
-    ) {
-        let what = format!("{what}-{}", if sync { "sync" } else { "nosync" });
+    /// Times `work` on a queue of each contender that holds `filled` records, `rounds` times, taking turns. After each time
+    /// `restore` puts the queue back, untimed.
+    fn run(&mut self, scenario: &Scenario, sync: bool) {
+        let what = format!("{}-{}", scenario.what, if sync { "sync" } else { "nosync" });
         let directory = self.directory(&what);
         let record = record();
-        let mut queues = Vec::new();
-        for contender in Contender::ALL
+        let mut runs: Vec<_> = Contender::ALL
             .into_iter()
             .filter(|contender| !sync || *contender != Contender::Yaque)
-        {
-            // Filled without sync: only what is timed has to be durable.
-            let mut queue = contender.open(&directory, false, cap);
-            (0..filled).for_each(|_| queue.push(&record, cap));
-            drop(queue);
-            let mut queue = contender.open(&directory, sync, cap);
-            if contender == Contender::Yaque {
-                drop(queue);
-                fs::remove_dir_all(directory.join(contender.name())).unwrap();
-                queue = contender.open(&directory, sync, cap);
-                (0..filled).for_each(|_| queue.push(&record, cap));
-            }
-            assert!(queue.len() + 40 > filled, "{} is filled", contender.name());
-            queues.push((contender, queue, Vec::new()));
-        }
-        let (work, restore) = steps;
-        for _ in 0..rounds {
-            for (_, queue, times) in &mut queues {
-                let begin = Instant::now();
-                work(&mut **queue, &record, cap);
-                times.push(begin.elapsed());
-                restore(&mut **queue, &record, cap);
+            .map(|contender| Run::prepare(contender, &directory, sync, scenario, &record))
+            .collect();
+        for _ in 0..if sync {
+            scenario.rounds
+        } else {
+            scenario.rounds * 3
+        } {
+            for run in &mut runs {
+                run.once(scenario, &record);
             }
         }
-        let costs = queues
+        let costs = runs
             .into_iter()
-            .map(|(contender, _, mut times)| {
-                times.sort_unstable();
-                (contender, times[times.len() / 2].as_secs_f64() * 1e6)
-            })
+            .map(|run| (run.contender, median(run.times)))
             .collect();
         self.figures.push(Figures { what, costs });
     }
@@ -347,14 +328,14 @@ impl Benchmark {
             Contender::QueueFile,
         ];
         for contender in contenders {
-            let mut queue = contender.open(&directory, false, MAX_RECORDS);
+            let mut queue = contender.open(&directory, false, MAX_RECORDS, 0);
             (0..MAX_RECORDS + 10).for_each(|_| queue.push(&record, MAX_RECORDS));
         }
         let mut costs = Vec::new();
         for contender in contenders {
             let begin = Instant::now();
             for _ in 0..rounds {
-                black_box(contender.open(&directory, true, MAX_RECORDS).len());
+                black_box(contender.open(&directory, true, MAX_RECORDS, 0).len());
             }
             costs.push((
                 contender,
@@ -372,39 +353,9 @@ impl Benchmark {
         let directory = self.directory.join("open");
         let begin = cpu_nanoseconds();
         for _ in 0..rounds {
-            black_box(Contender::Ours.open(&directory, true, MAX_RECORDS));
+            black_box(Contender::Ours.open(&directory, true, MAX_RECORDS, 0));
         }
         (cpu_nanoseconds() - begin) as f64 / 1e3 / f64::from(rounds)
-    }
-
-    /// A short-lived process's part: open, push, close.
-    fn run_open_push(&mut self, sync: bool, rounds: usize) {
-        let what = format!("open-push-close-{}", if sync { "sync" } else { "nosync" });
-        let directory = self.directory(&what);
-        let record = record();
-        let contenders = [
-            Contender::Ours,
-            Contender::SqliteWal,
-            Contender::SqliteRollback,
-            Contender::QueueFile,
-        ];
-        let mut times = vec![Vec::new(); contenders.len()];
-        for _ in 0..rounds {
-            for (contender, times) in contenders.into_iter().zip(&mut times) {
-                let begin = Instant::now();
-                contender.open(&directory, sync, 100).push(&record, 100);
-                times.push(begin.elapsed());
-            }
-        }
-        let costs = contenders
-            .into_iter()
-            .zip(times)
-            .map(|(contender, mut times)| {
-                times.sort_unstable();
-                (contender, times[times.len() / 2].as_secs_f64() * 1e6)
-            })
-            .collect();
-        self.figures.push(Figures { what, costs });
     }
 
     fn print(&self) {
@@ -413,13 +364,13 @@ impl Benchmark {
         } else {
             ("", "")
         };
-        print!("{bold}{:<26}", "median, microseconds");
+        print!("{bold}{:<34}", "median, microseconds");
         for contender in Contender::ALL {
             print!("{:>22}", contender.name());
         }
         println!("{plain}");
         for figures in &self.figures {
-            print!("{:<26}", figures.what);
+            print!("{:<34}", figures.what);
             for contender in Contender::ALL {
                 match figures.of(contender) {
                     Some(cost) => print!("{cost:>22.1}"),
@@ -461,6 +412,146 @@ impl Benchmark {
 }
 
 type Step = fn(&mut dyn Queue, &[u8], u64);
+
+/// What is timed.
+struct Scenario {
+    what: &'static str,
+    handle: Handle,
+    /// Records in the queue before.
+    filled: u64,
+    cap: u64,
+    rounds: usize,
+    work: Step,
+    restore: Step,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Handle {
+    KeptOpen,
+    /// Opened and closed each time, which is part of what is timed.
+    OpenedAnew,
+}
+
+/// One contender in a scenario.
+struct Run {
+    contender: Contender,
+    queue: Option<Box<dyn Queue>>,
+    open: Box<dyn Fn() -> Box<dyn Queue>>,
+    times: Vec<Duration>,
+}
+
+impl Run {
+    fn prepare(
+        contender: Contender,
+        directory: &Path,
+        sync: bool,
+        scenario: &Scenario,
+        record: &[u8],
+    ) -> Self {
+        let (filled, cap) = (scenario.filled, scenario.cap);
+        // Filled without sync: only what is timed has to be durable.
+        let mut queue = contender.open(directory, false, cap, 0);
+        for _ in 0..filled {
+            queue.push(record, cap);
+        }
+        drop(queue);
+        let directory = directory.to_owned();
+        let open = Box::new(move || contender.open(&directory, sync, cap, filled));
+        let mut queue = open();
+        assert!(queue.len() + 40 > filled, "{} is filled", contender.name());
+        // The first push after a drain, not the first ever, is what matters.
+        queue.push(record, cap);
+        (scenario.restore)(&mut *queue, record, cap);
+        let queue = (scenario.handle == Handle::KeptOpen).then_some(queue);
+        Self {
+            contender,
+            queue,
+            open,
+            times: Vec::new(),
+        }
+    }
+
+    fn once(&mut self, scenario: &Scenario, record: &[u8]) {
+        let begin = Instant::now();
+        let mut queue = self.queue.take().unwrap_or_else(&self.open);
+        (scenario.work)(&mut *queue, record, scenario.cap);
+        if scenario.handle == Handle::OpenedAnew {
+            drop(queue);
+            self.times.push(begin.elapsed());
+            queue = (self.open)();
+        } else {
+            self.times.push(begin.elapsed());
+        }
+        (scenario.restore)(&mut *queue, record, scenario.cap);
+        self.queue = (scenario.handle == Handle::KeptOpen).then_some(queue);
+    }
+}
+
+/// In microseconds.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
+const fn pushing(
+    what: &'static str,
+    handle: Handle,
+    filled: u64,
+    cap: u64,
+    restore: Step,
+) -> Scenario {
+    Scenario {
+        what,
+        handle,
+        filled,
+        cap,
+        rounds: 120,
+        work: push,
+        restore,
+    }
+}
+
+const SCENARIOS: [Scenario; 7] = [
+    pushing("push-empty", Handle::OpenedAnew, 0, MAX_RECORDS, drain_one),
+    pushing("push-100-events", Handle::OpenedAnew, 100, 100, leave),
+    pushing(
+        "push-full",
+        Handle::OpenedAnew,
+        MAX_RECORDS,
+        MAX_RECORDS,
+        leave,
+    ),
+    pushing(
+        "kept-open-push-empty",
+        Handle::KeptOpen,
+        0,
+        MAX_RECORDS,
+        drain_one,
+    ),
+    pushing(
+        "kept-open-push-100-events",
+        Handle::KeptOpen,
+        100,
+        100,
+        leave,
+    ),
+    pushing(
+        "kept-open-push-full",
+        Handle::KeptOpen,
+        MAX_RECORDS,
+        MAX_RECORDS,
+        leave,
+    ),
+    Scenario {
+        what: "drain-100",
+        handle: Handle::KeptOpen,
+        filled: 100,
+        cap: MAX_RECORDS,
+        rounds: 8,
+        work: drain_hundred,
+        restore: push_hundred,
+    },
+];
 
 fn push(queue: &mut dyn Queue, record: &[u8], cap: u64) {
     queue.push(record, cap);
@@ -504,33 +595,10 @@ fn main() {
         directory,
         figures: Vec::new(),
     };
-    for (sync, rounds) in [(true, 150), (false, 400)] {
-        benchmark.run(
-            "push-empty",
-            sync,
-            0,
-            MAX_RECORDS,
-            rounds,
-            (push, drain_one),
-        );
-        benchmark.run("push-100-events", sync, 100, 100, rounds, (push, leave));
-        benchmark.run(
-            "push-full",
-            sync,
-            MAX_RECORDS,
-            MAX_RECORDS,
-            rounds,
-            (push, leave),
-        );
-        benchmark.run(
-            "drain-100",
-            sync,
-            100,
-            MAX_RECORDS,
-            if sync { 8 } else { 30 },
-            (drain_hundred, push_hundred),
-        );
-        benchmark.run_open_push(sync, rounds);
+    for sync in [true, false] {
+        for scenario in &SCENARIOS {
+            benchmark.run(scenario, sync);
+        }
     }
     benchmark.run_open(100);
     benchmark.print();
