@@ -22,7 +22,8 @@ use std::io;
 use crate::error::{Fault, Reason};
 use crate::frame::{self, Extent, HEADER_LEN, SLOT_LEN, SLOT_OFFSETS, State};
 use crate::store::Store;
-use crate::{Buffer, CHUNK, EventKey, Front, Newest, Origin, ZEROES};
+use crate::walk::{Front, Origin};
+use crate::{Buffer, CHUNK, EventKey, Newest, ZEROES};
 
 /// What the Python library writes between two records.
 const SEPARATOR: &[u8; 33] = b"__CHARM_TRACING_BUFFER_SPAN_SEP__";

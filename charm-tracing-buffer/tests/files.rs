@@ -159,6 +159,9 @@ fn a_buffer_that_is_off_touches_nothing() {
 #[test]
 fn a_record_that_can_never_fit_is_refused_and_costs_nothing() {
     let directory = Directory::new();
+    let mut buffer = open(&directory.file());
+    assert!(buffer.push(key(1), &vec![0; 10 << 20]).is_err());
+    assert!(!directory.file().exists());
     let mut buffer = Buffer::open(
         directory.file(),
         Options {
@@ -339,6 +342,24 @@ fn iterating_goes_on_while_another_handle_drains_and_pushes() {
     other.push(key(9), &[9]).unwrap();
     let rest: Vec<_> = iter.map(|record| record.unwrap().bytes[0]).collect();
     assert_eq!(rest, [3, 4, 5]);
+}
+
+#[test]
+fn iterating_ends_when_the_file_is_replaced() {
+    let directory = Directory::new();
+    let path = directory.file();
+    let other = directory.0.join("other");
+    for path in [&path, &other] {
+        let mut buffer = open(path);
+        buffer.push(key(1), b"one").unwrap();
+        buffer.push(key(2), b"two").unwrap();
+    }
+    let mut buffer = open(&path);
+    let mut iter = buffer.iter();
+    assert_eq!(iter.next().unwrap().unwrap().bytes, b"one");
+    fs::rename(&other, &path).unwrap();
+    assert!(iter.next().is_none());
+    assert_eq!(buffer.len().unwrap().records, 2);
 }
 
 #[test]
