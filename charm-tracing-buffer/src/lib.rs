@@ -552,6 +552,10 @@ impl<S: Store> Buffer<S> {
         let before = self.state;
         self.enforce_caps()?;
         self.import_if_needed()?;
+        if self.state.journal {
+            // What is left of it counts, and the file is about to grow.
+            self.store.remove_journal()?;
+        }
         let len = frame::frame_len(bytes.len() as u64);
         let at = self.make_room(event, len)?;
         let mut next = self.state;

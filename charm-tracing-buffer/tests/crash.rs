@@ -373,6 +373,38 @@ fn a_python_file_beyond_the_cap_is_moved_down_without_losing_more_than_the_cap_d
     }
 }
 
+#[test]
+fn a_journal_that_outlived_its_file_does_nothing_to_another() {
+    let mut tried = 0;
+    let file = python_file(3, 5000);
+    for point in 1..20 {
+        let disk = Disk::with_file(&file);
+        disk.plan(Plan::CrashAt(point));
+        let mut buffer = Buffer::open_in(disk.clone(), options(SMALL, Durability::Sync)).unwrap();
+        let _ = buffer.push(EventKey([1; 16]), b"new");
+        if disk.journal().is_none() {
+            continue;
+        }
+        tried += 1;
+        let other = python_file(4, 5000);
+        let mut same_length = file.clone();
+        same_length[77] ^= 1;
+        for replaced in [other, same_length] {
+            let disk = disk.with_replaced_file(&replaced);
+            let mut buffer =
+                Buffer::open_in(disk.clone(), options(SMALL, Durability::Sync)).unwrap();
+            let found = contents(&mut buffer);
+            let joined: Vec<_> = found.into_iter().map(|record| record.bytes).collect();
+            assert!(
+                joined.join(&b"__CHARM_TRACING_BUFFER_SPAN_SEP__"[..]) == replaced,
+                "point {point}"
+            );
+            assert_eq!(disk.journal(), None, "point {point}");
+        }
+    }
+    assert!(tried > 2, "a journal was left {tried} times only");
+}
+
 /// Lets each operation fail in turn, goes on, loses power, and requires everything that was acknowledged.
 fn fail_everywhere(start: &Disk, steps: &[Step]) -> u64 {
     let start_contents = contents(

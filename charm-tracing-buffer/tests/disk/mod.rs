@@ -94,6 +94,13 @@ impl Disk {
         disk
     }
 
+    /// The same with another file in its place, and the journal left where it was.
+    pub(crate) fn with_replaced_file(&self, bytes: &[u8]) -> Self {
+        let disk = Self::with_file(bytes);
+        disk.0.borrow_mut().journal = self.journal();
+        disk
+    }
+
     pub(crate) fn plan(&self, plan: Plan) {
         let mut inner = self.0.borrow_mut();
         inner.plan = plan;
