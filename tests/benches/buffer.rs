@@ -290,31 +290,40 @@ impl Benchmark {
         directory
     }
 
-    /// Times `work` on a queue of each contender that holds `filled` records, `rounds` times, taking turns. After each time
-    /// `restore` puts the queue back, untimed.
-    fn run(&mut self, scenario: &Scenario, sync: bool) {
-        let what = format!("{}-{}", scenario.what, if sync { "sync" } else { "nosync" });
-        let directory = self.directory(&what);
+    /// Times every scenario with every contender, all taking turns.
+    fn run(&mut self, sync: bool) {
         let record = record();
-        let mut runs: Vec<_> = Contender::ALL
-            .into_iter()
-            .filter(|contender| !sync || *contender != Contender::Yaque)
-            .map(|contender| Run::prepare(contender, &directory, sync, scenario, &record))
+        let name = |scenario: &Scenario| {
+            format!("{}-{}", scenario.what, if sync { "sync" } else { "nosync" })
+        };
+        let mut all: Vec<Vec<Run>> = SCENARIOS
+            .iter()
+            .map(|scenario| {
+                let directory = self.directory(&name(scenario));
+                Contender::ALL
+                    .into_iter()
+                    .filter(|contender| !sync || *contender != Contender::Yaque)
+                    .map(|contender| Run::prepare(contender, &directory, sync, scenario, &record))
+                    .collect()
+            })
             .collect();
-        for _ in 0..if sync {
-            scenario.rounds
-        } else {
-            scenario.rounds * 3
-        } {
-            for run in &mut runs {
-                run.once(scenario, &record);
+        for round in 0..if sync { ROUNDS } else { ROUNDS * 3 } {
+            for (scenario, runs) in SCENARIOS.iter().zip(&mut all) {
+                for run in runs.iter_mut().filter(|_| round % scenario.every == 0) {
+                    run.once(scenario, &record);
+                }
             }
         }
-        let costs = runs
-            .into_iter()
-            .map(|run| (run.contender, median(run.times)))
-            .collect();
-        self.figures.push(Figures { what, costs });
+        for (scenario, runs) in SCENARIOS.iter().zip(all) {
+            let costs = runs
+                .into_iter()
+                .map(|run| (run.contender, median(run.times)))
+                .collect();
+            self.figures.push(Figures {
+                what: name(scenario),
+                costs,
+            });
+        }
     }
 
     /// Times opening a queue that is full: the open itself and, for all alike, the question how many records there are.
@@ -413,6 +422,9 @@ impl Benchmark {
 
 type Step = fn(&mut dyn Queue, &[u8], u64);
 
+/// How often everything is done with sync; without, three times as often.
+const ROUNDS: usize = 60;
+
 /// What is timed.
 struct Scenario {
     what: &'static str,
@@ -420,7 +432,8 @@ struct Scenario {
     /// Records in the queue before.
     filled: u64,
     cap: u64,
-    rounds: usize,
+    /// It takes part in each round whose number is a multiple of this.
+    every: usize,
     work: Step,
     restore: Step,
 }
@@ -505,7 +518,7 @@ const fn pushing(
         handle,
         filled,
         cap,
-        rounds: 120,
+        every: 1,
         work: push,
         restore,
     }
@@ -547,7 +560,7 @@ const SCENARIOS: [Scenario; 7] = [
         handle: Handle::KeptOpen,
         filled: 100,
         cap: MAX_RECORDS,
-        rounds: 8,
+        every: 12,
         work: drain_hundred,
         restore: push_hundred,
     },
@@ -596,9 +609,7 @@ fn main() {
         figures: Vec::new(),
     };
     for sync in [true, false] {
-        for scenario in &SCENARIOS {
-            benchmark.run(scenario, sync);
-        }
+        benchmark.run(sync);
     }
     benchmark.run_open(100);
     benchmark.print();
