@@ -63,9 +63,9 @@
 //! # Writing
 //!
 //! * **Push**: the frame goes into free space, then the spare slot is written, then one sync. Evictions are part of
-//!   that slot. Afterwards there is room for one more record of the same size (or for `E` / 16, if that is less), so
-//!   the bytes that the next push overwrites are those of events whose eviction is already durable. Only a record bigger
-//!   than that room evicts first, with a slot and a sync of its own.
+//!   that slot. Afterwards there is room for one more record of the same size, so the bytes that the next push overwrites
+//!   are those of events whose eviction is already durable. Only a record that finds no such room, because it is larger
+//!   than the one before it or than `E` / 16, evicts first, with a slot and a sync of its own.
 //! * **Acknowledge**, **metadata**: the spare slot, one sync. When nothing is left the file is then cut to 8192 bytes.
 //! * **A failed write or sync**: the frame's header and the slot are zeroed again and growth is cut off. Pages that
 //!   failed to sync are never trusted: what was zeroed will be written anew by the next push, to the same place and
@@ -279,7 +279,9 @@ pub(crate) fn decode_frame(bytes: &[u8], offset: u64) -> Option<FrameHeader> {
         key: fields.take()?,
     };
     match kind {
-        KIND_RECORD if record.sequence < MAX_COUNT => Some(FrameHeader::Record(record)),
+        KIND_RECORD if record.sequence.max(record.event) < MAX_COUNT => {
+            Some(FrameHeader::Record(record))
+        }
         KIND_FILLER => Some(FrameHeader::Filler(frame_len(u64::from(payload_len)))),
         _ => None,
     }
@@ -384,7 +386,7 @@ impl State {
     }
 
     /// What every state that this crate writes has in common. A checksum does not keep a made-up slot out; this does.
-    fn makes_sense(&self) -> bool {
+    pub(crate) fn makes_sense(&self) -> bool {
         let in_ring =
             |offset: u64| (HEADER_LEN..MAX_COUNT).contains(&offset) && align_down(offset) == offset;
         let [first, second] = self.python;

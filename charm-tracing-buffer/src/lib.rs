@@ -3,10 +3,11 @@
 //!
 //! # How it is built
 //!
-//! `lib.rs` is the policy: caps, order, eviction, what is written in which order. `frame.rs` is the byte format and its
-//! specification, `ring.rs` the arithmetic of where frames lie, [`store`] the medium. `repair.rs`, `shrink.rs` and
-//! `python.rs` do the three rare jobs: taking damage out, making a file smaller, taking a Python buffer over.
+//! `lib.rs` is the policy: caps, order, eviction. `frame.rs` is the byte format and its specification, `ring.rs` the
+//! arithmetic of where frames lie, [`store`] the medium. `walk.rs` reads, `commit.rs` writes. `repair.rs`, `shrink.rs`
+//! and `python.rs` do the three rare jobs: taking damage out, making a file smaller, taking a Python buffer over.
 
+mod commit;
 mod error;
 mod frame;
 mod python;
@@ -14,6 +15,7 @@ mod repair;
 mod ring;
 mod shrink;
 pub mod store;
+mod walk;
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,20 +23,14 @@ use std::{fmt, io};
 
 use crate::error::Fault;
 pub use crate::error::{Error, Operation, Reason};
-use crate::frame::{
-    FRAME_HEADER_LEN, FrameHeader, HEADER_LEN, RecordHeader, SLOT_LEN, SLOT_OFFSETS, SLOTS_LEN,
-    Slots, State,
-};
+use crate::frame::{FRAME_HEADER_LEN, HEADER_LEN, RecordHeader, SLOTS_LEN, Slots, State};
 use crate::store::{FileStore, Missing, Presence, Store};
+pub use crate::walk::Iter;
 
 /// The largest `max_bytes`; a frame's length has to fit into 32 bits.
 const LARGEST_MAX_BYTES: u64 = u32::MAX as u64;
 /// The smallest `max_bytes`.
 const SMALLEST_MAX_BYTES: u64 = 64 << 10;
-/// A synced file grows by zeroes in such steps: to write over them later costs half of what growing the file costs.
-const GROWTH: u64 = 64 << 10;
-/// Up to this length a frame is put together in memory and written at once.
-const ONE_WRITE: usize = 48 << 10;
 /// What is read or copied at a time when whole records need not be in memory.
 const CHUNK: usize = 16 << 10;
 static ZEROES: [u8; CHUNK] = [0; CHUNK];
@@ -136,6 +132,8 @@ pub struct Batch {
     records: Vec<Record>,
     sequences: Vec<u64>,
     file_id: u64,
+    /// What was live behind the records.
+    rest: Option<State>,
 }
 
 impl Batch {
@@ -172,6 +170,8 @@ pub struct Buffer<S = FileStore> {
     file_len: u64,
     /// The file is in the Python library's format; `state` is what it will be.
     unimported: bool,
+    /// What was read along with a payload: the bytes of the frame behind it, and where that is.
+    ahead: Option<(u64, [u8; 64])>,
 }
 
 impl Buffer {
@@ -240,6 +240,7 @@ impl<S: Store> Buffer<S> {
             spare: 0,
             file_len: 0,
             unimported: false,
+            ahead: None,
         };
         if !(SMALLEST_MAX_BYTES..=LARGEST_MAX_BYTES).contains(&options.max_bytes) {
             let reason = Reason::InvalidMaxBytes(options.max_bytes);
@@ -253,9 +254,9 @@ impl<S: Store> Buffer<S> {
 
     /// Appends a record. When this returns, the record survives what [`Options::durability`] says.
     ///
-    /// Records of the event that is already the newest join it. Whole events go, oldest first, until the caps hold with
-    /// room left for one more record of this length, or for a sixteenth of the buffer if that is less. An event that
-    /// alone outgrows the buffer loses its oldest records.
+    /// Records of the event that is already the newest join it. Whole events go, oldest first, until the caps hold and,
+    /// if the record is not larger than a sixteenth of the buffer, until another one of its length would fit. An event
+    /// that alone outgrows the buffer loses its oldest records.
     ///
     /// # Errors
     ///
@@ -284,7 +285,12 @@ impl<S: Store> Buffer<S> {
         if self.is_off() {
             return Ok(Pushed { evicted_events: 1, evicted_records: 1 });
         }
-        self.locked(Operation::Push, Missing::Create, |buffer| buffer.push_locked(event, bytes))
+        let payload_len = self
+            .require_fits(bytes)
+            .map_err(|reason| Error::new(Operation::Push, self.store.path(), reason))?;
+        self.locked(Operation::Push, Missing::Create, |buffer| {
+            buffer.push_locked(event, bytes, payload_len)
+        })
     }
 
     /// Reads the oldest records: as many as have no more than `byte_budget` bytes together, but at least one if there
@@ -341,9 +347,8 @@ impl<S: Store> Buffer<S> {
         if self.is_off() {
             return Ok(());
         }
-        let file_id = batch.file_id;
         self.locked(Operation::Acknowledge, Missing::Report, |buffer| {
-            buffer.acknowledge_locked(file_id, last)
+            buffer.acknowledge_locked(batch, last)
         })
     }
 
@@ -368,7 +373,7 @@ impl<S: Store> Buffer<S> {
     }
 
     /// Reads all records that are stored now, oldest first, one at a time. Other handles go on in between: records that
-    /// they acknowledge or evict are left out.
+    /// they acknowledge or evict are left out, and a file that is replaced ends it.
     ///
     /// # Errors
     ///
@@ -391,7 +396,7 @@ impl<S: Store> Buffer<S> {
     /// # }
     /// ```
     pub fn iter(&mut self) -> Iter<'_, S> {
-        Iter { buffer: self, rest: None, done: false }
+        Iter::new(self)
     }
 
     /// The caller's 64 bytes, zero until they are set. They live as long as the file.
@@ -475,6 +480,7 @@ impl<S: Store> Buffer<S> {
 
     /// Reads the header; `false` if the file was moved aside or made readable, and all has to begin again.
     fn load(&mut self) -> Result<bool, Reason> {
+        self.ahead = None;
         self.file_len = self.store.file_len()?;
         if self.file_len == 0 {
             let id = self.store.fresh_id();
@@ -512,6 +518,8 @@ impl<S: Store> Buffer<S> {
     ) -> Result<T, Reason> {
         for _ in 0..3 {
             match work(self) {
+                // There is nothing to repair in a file that is not ours yet.
+                Err(Fault::Damage) if self.unimported => break,
                 Err(Fault::Damage) => self.repair()?,
                 Err(Fault::Reason(reason)) => return Err(reason),
                 Ok(done) => return Ok(done),
@@ -521,11 +529,19 @@ impl<S: Store> Buffer<S> {
             .into())
     }
 
-    fn push_locked(&mut self, event: EventKey, bytes: &[u8]) -> Result<Pushed, Fault> {
-        let payload_len = self.require_fits(bytes)?;
+    fn push_locked(
+        &mut self,
+        event: EventKey,
+        bytes: &[u8],
+        payload_len: u32,
+    ) -> Result<Pushed, Fault> {
         let before = self.state;
         self.enforce_caps()?;
         self.import_if_needed()?;
+        if self.state.journal {
+            // What is left of it counts, and the file is about to grow.
+            self.store.remove_journal()?;
+        }
         let len = frame::frame_len(bytes.len() as u64);
         let at = self.make_room(event, len)?;
         let mut next = self.state;
@@ -582,10 +598,10 @@ impl<S: Store> Buffer<S> {
     }
 
     /// Evicts what the caps demand once the newest record of `next`, of `len` bytes, is written, and what leaves room
-    /// for another. A large record is not worth that much room; it will make its own.
+    /// for another. For a large record no room is left: that would cost too much of the buffer.
     fn evict_behind(&mut self, next: &mut State, len: u64) -> Result<(), Fault> {
         let end = self.end();
-        let len = len.min(end / 16);
+        let len = if len <= end / 16 { len } else { 0 };
         while next.events > self.options.max_events
             || next.events > 1 && next.place(len, end).is_none()
         {
@@ -622,56 +638,6 @@ impl<S: Store> Buffer<S> {
         Ok(())
     }
 
-    /// The oldest record of `state`. Brings `state` to it: what lies before it is skipped, an ended event counted.
-    fn front(&mut self, state: &mut State) -> Result<Option<Front>, Fault> {
-        if state.records == 0 {
-            return Ok(None);
-        }
-        if let Some(front) = self.python_front(state)? {
-            return Ok(Some(front));
-        }
-        state.skip(0);
-        loop {
-            let left = state.stretch_end().saturating_sub(state.head);
-            match self.frame_at(state.head)? {
-                Some(FrameHeader::Filler(len)) if len <= left => state.skip(len),
-                Some(FrameHeader::Record(header))
-                    if header.frame_len() <= left && belongs(&header, state) =>
-                {
-                    state.front_event(header.event);
-                    return Ok(Some(Front::of_frame(&header, state.head)));
-                }
-                _ => return Err(Fault::Damage),
-            }
-        }
-    }
-
-    fn frame_at(&mut self, offset: u64) -> io::Result<Option<FrameHeader>> {
-        let mut bytes = [0; 64];
-        let read = self.store.read_at(offset, &mut bytes)?;
-        Ok(bytes.get(..read).and_then(|bytes| frame::decode_frame(bytes, offset)))
-    }
-
-    /// The record that `front`, of `state`, stands for.
-    fn read(&mut self, state: &State, front: &Front) -> Result<Record, Fault> {
-        let len = usize::try_from(front.len).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len];
-        match front.origin {
-            Origin::Frame { at, checksum } => {
-                let payload = at.saturating_add(FRAME_HEADER_LEN);
-                if self.store.read_at(payload, &mut bytes)? != len
-                    || frame::checksum(&bytes) != checksum
-                {
-                    return Err(Fault::Damage);
-                }
-            }
-            Origin::Python { skip } => {
-                python::read(&mut self.store, &state.python, skip, &mut bytes)?;
-            }
-        }
-        Ok(Record { event: front.key, bytes })
-    }
-
     fn peek_locked(&mut self, byte_budget: usize) -> Result<Batch, Fault> {
         let mut batch = Batch { file_id: self.state.file_id, ..Batch::default() };
         let mut rest = self.state;
@@ -685,28 +651,41 @@ impl<S: Store> Buffer<S> {
             batch.sequences.push(front.sequence);
             front.remove_from(&mut rest);
         }
+        batch.rest = Some(rest);
         Ok(batch)
     }
 
-    fn acknowledge_locked(&mut self, file_id: u64, last: u64) -> Result<(), Fault> {
-        if self.state.file_id != file_id {
+    fn acknowledge_locked(&mut self, batch: &Batch, last: u64) -> Result<(), Fault> {
+        if self.state.file_id != batch.file_id {
             return Err(Reason::StaleBatch.into());
         }
-        let is_done = |state: &State| state.records == 0 || state.head_sequence > last;
-        if is_done(&self.state) {
+        if self.state.records == 0 || self.state.head_sequence > last {
             return Ok(());
         }
         self.import_if_needed()?;
+        let next = self.state_behind(batch, last)?;
+        self.commit(next)?;
+        self.cut_if_empty();
+        Ok(())
+    }
+
+    /// What is live behind the record number `last` of `batch`.
+    fn state_behind(&mut self, batch: &Batch, last: u64) -> Result<State, Fault> {
         let mut next = self.state;
+        if let Some(rest) = batch.rest
+            && rest.generation == next.generation
+            && batch.sequences.last() == Some(&last)
+        {
+            // Nothing has changed since it was peeked.
+            next = rest;
+        }
         while let Some(front) = self.front(&mut next)? {
             if front.sequence > last {
                 break;
             }
             front.remove_from(&mut next);
         }
-        self.commit(next)?;
-        self.cut_if_empty();
-        Ok(())
+        Ok(next)
     }
 
     /// An empty buffer is a short file. Should the cut fail, or be lost, then the next open does it.
@@ -758,236 +737,11 @@ impl<S: Store> Buffer<S> {
     }
 }
 
-/// What is written, in which order.
-impl<S: Store> Buffer<S> {
-    /// Writes a frame into free space, where nobody sees it before the next [`Buffer::commit`], and says how long the
-    /// file is now.
-    fn write_frame(&mut self, at: u64, header: &RecordHeader, bytes: &[u8]) -> Result<u64, Reason> {
-        if let Err(error) = self.write_frame_bytes(at, header, bytes) {
-            self.undo_frame(at);
-            return Err(error.into());
-        }
-        Ok(self.grow(at.saturating_add(header.frame_len())))
-    }
-
-    fn write_frame_bytes(
-        &mut self,
-        at: u64,
-        header: &RecordHeader,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        let mut fixed = frame::encode_record(header, at);
-        let padded = usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
-        if bytes.len() <= ONE_WRITE {
-            fixed.reserve_exact(padded.saturating_sub(fixed.len()));
-            fixed.extend_from_slice(bytes);
-            fixed.resize(padded, 0);
-            return self.store.write_at(at, &fixed);
-        }
-        let payload = at.saturating_add(FRAME_HEADER_LEN);
-        let padding = padded.saturating_sub(fixed.len()).saturating_sub(bytes.len());
-        self.store.write_at(at, &fixed)?;
-        self.store.write_at(payload, bytes)?;
-        self.store.write_at(
-            payload.saturating_add(bytes.len() as u64),
-            ZEROES.get(..padding).unwrap_or_default(),
-        )
-    }
-
-    /// Writes zeroes behind `end`, if the file ends there, and says where it ends then.
-    fn grow(&mut self, end: u64) -> u64 {
-        let wanted = end.saturating_add(GROWTH).min(self.end());
-        let mut reached = end;
-        if end <= self.file_len || self.options.durability == Durability::Process {
-            return end.max(self.file_len);
-        }
-        while reached < wanted {
-            let step = usize::try_from(wanted.saturating_sub(reached))
-                .map_or(CHUNK, |left| left.min(CHUNK));
-            if self.store.write_at(reached, ZEROES.get(..step).unwrap_or_default()).is_err() {
-                // To grow is a favour to later pushes; when there is no space for it, this one does without.
-                let _ = self.store.set_len(reached);
-                break;
-            }
-            reached = reached.saturating_add(step as u64);
-        }
-        reached
-    }
-
-    /// Makes `next` the truth: one write to the spare slot and, for [`Durability::Sync`], one sync. If that fails, the
-    /// former truth stays.
-    fn commit(&mut self, mut next: State) -> Result<(), Reason> {
-        if self.state.journal {
-            self.store.remove_journal()?;
-            next.journal = false;
-        }
-        if self.options.durability == Durability::Sync && !next.entry_synced {
-            self.store.sync_entry()?;
-            next.entry_synced = true;
-        }
-        next.generation = self.state.generation.saturating_add(1);
-        let slot = next.encode();
-        if let Err(error) = self.write_slot(&slot, next.generation).and_then(|()| self.sync()) {
-            self.undo_slot(next.generation);
-            return Err(error.into());
-        }
-        self.adopt(next, if next.generation == 1 { 0 } else { 1_usize.saturating_sub(self.spare) });
-        self.file_len = self.file_len.max(HEADER_LEN);
-        Ok(())
-    }
-
-    /// The first state of a file goes into both slots, so that there is always a second one.
-    fn write_slot(&mut self, slot: &[u8], generation: u64) -> io::Result<()> {
-        for (index, offset) in SLOT_OFFSETS.into_iter().enumerate() {
-            if index == self.spare || generation == 1 {
-                self.store.write_at(offset, slot)?;
-            }
-        }
-        if self.file_len < HEADER_LEN && self.store.file_len()? < HEADER_LEN {
-            self.store.set_len(HEADER_LEN)?;
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        match self.options.durability {
-            Durability::Sync => self.store.sync(),
-            Durability::Process => Ok(()),
-        }
-    }
-
-    /// Takes a slot back that could not be written or synced. An error is being reported already, and the disk may be
-    /// beyond help: what cannot be zeroed is at worst an operation that has happened although it was said to have failed.
-    fn undo_slot(&mut self, generation: u64) {
-        let blank = ZEROES.get(..SLOT_LEN).unwrap_or_default();
-        let _ = self.write_slot(blank, generation).and_then(|()| self.cut_back());
-    }
-
-    /// The same for a frame.
-    fn undo_frame(&mut self, at: u64) {
-        let blank = ZEROES.get(..64).unwrap_or_default();
-        let _ = self.store.write_at(at, blank).and_then(|()| self.cut_back());
-    }
-
-    /// Cuts off what a failed operation has added to the file.
-    fn cut_back(&mut self) -> io::Result<()> {
-        if self.store.file_len()? > self.file_len {
-            self.store.set_len(self.file_len)
-        } else {
-            Ok(())
-        }
-    }
-}
-
 /// Whether the newest record of a state is already in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Newest {
     Stored,
     Unwritten,
-}
-
-/// The oldest record of a state: where it is and what its header says.
-#[derive(Clone, Copy, Debug)]
-struct Front {
-    sequence: u64,
-    event: u64,
-    key: EventKey,
-    /// Bytes of the payload.
-    len: u64,
-    origin: Origin,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Origin {
-    /// A frame at this offset.
-    Frame { at: u64, checksum: u32 },
-    /// Bytes of the Python file, behind so many of no interest.
-    Python { skip: u64 },
-}
-
-impl Front {
-    fn of_frame(header: &RecordHeader, at: u64) -> Self {
-        Self {
-            sequence: header.sequence,
-            event: header.event,
-            key: EventKey(header.key),
-            len: u64::from(header.payload_len),
-            origin: Origin::Frame { at, checksum: header.payload_checksum },
-        }
-    }
-
-    fn remove_from(&self, state: &mut State) {
-        match self.origin {
-            Origin::Frame { .. } => state.skip(frame::frame_len(self.len)),
-            Origin::Python { skip } => python::advance(state, skip.saturating_add(self.len)),
-        }
-        state.remove_first(self.sequence);
-    }
-}
-
-/// Whether a frame at the head of `state` can be the one that is meant to be there, and not one of an earlier lap.
-fn belongs(header: &RecordHeader, state: &State) -> bool {
-    (state.head_sequence..state.next_sequence).contains(&header.sequence)
-        && (state.head_event..=state.last_event).contains(&header.event)
-}
-
-/// All records of a buffer, oldest first; see [`Buffer::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, S = FileStore> {
-    buffer: &'a mut Buffer<S>,
-    /// What is still to come, and the first record number that is not part of it; `None` before the beginning.
-    rest: Option<(State, u64)>,
-    done: bool,
-}
-
-impl<S: Store> Iterator for Iter<'_, S> {
-    type Item = Result<Record, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let rest = self.rest;
-        let found = self.buffer.reading(None, |buffer| {
-            let (rest, end) = rest.unwrap_or((buffer.state, buffer.state.next_sequence));
-            buffer.record_after(rest, end)
-        });
-        self.done = !matches!(found, Ok(Some(_)));
-        match found.transpose()? {
-            Ok((record, rest, end)) => {
-                self.rest = Some((rest, end));
-                Some(Ok(record))
-            }
-            Err(error) => Some(Err(error)),
-        }
-    }
-}
-
-impl<S: Store> Buffer<S> {
-    /// The first record of `rest` that is still there and older than `end`, what comes after it, and `end`.
-    fn record_after(
-        &mut self,
-        rest: State,
-        end: u64,
-    ) -> Result<Option<(Record, State, u64)>, Fault> {
-        let mut now = rest;
-        if self.state.generation != rest.generation || self.state.file_id != rest.file_id {
-            // Others were here. Begin at the front and skip what was read.
-            now = self.state;
-            while let Some(front) = self.front(&mut now)? {
-                if front.sequence >= rest.head_sequence {
-                    break;
-                }
-                front.remove_from(&mut now);
-            }
-        }
-        let Some(front) = self.front(&mut now)?.filter(|front| front.sequence < end) else {
-            return Ok(None);
-        };
-        let record = self.read(&now, &front)?;
-        front.remove_from(&mut now);
-        Ok(Some((record, now, end)))
-    }
 }
 
 impl<S> fmt::Debug for Buffer<S> {
@@ -1005,4 +759,9 @@ impl fmt::Debug for EventKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EventKey({:032x})", u128::from_be_bytes(self.0))
     }
+}
+
+/// A length to allocate; where it does not fit, allocating fails as it should.
+fn to_usize(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
 }

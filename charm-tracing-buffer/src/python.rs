@@ -8,7 +8,7 @@
 //! are, named in the header as up to two extents, and are consumed from there like frames. Copying them into a new file
 //! would need twice the space, which the cap does not allow.
 //!
-//! 1. Usually the first 8192 bytes are records. They go, with the future slot, into a journal (`<name>.tmp`), which is
+//! 1. Usually the first 8192 bytes are records. They go, with the future slot, into a journal (`<name>.import-journal`), which is
 //!    synced; then to the end of the file, synced; then the slots are written over them, synced; then the journal is
 //!    removed. Until the slots are there the file is a Python file, and a valid journal says that its own copy counts, so
 //!    that a crash anywhere repeats the steps.
@@ -22,7 +22,8 @@ use std::io;
 use crate::error::{Fault, Reason};
 use crate::frame::{self, Extent, HEADER_LEN, SLOT_LEN, SLOT_OFFSETS, State};
 use crate::store::Store;
-use crate::{Buffer, CHUNK, EventKey, Front, Newest, Origin, ZEROES};
+use crate::walk::{Front, Origin};
+use crate::{Buffer, CHUNK, EventKey, Newest, to_usize};
 
 /// What the Python library writes between two records.
 const SEPARATOR: &[u8; 33] = b"__CHARM_TRACING_BUFFER_SPAN_SEP__";
@@ -200,6 +201,9 @@ impl<S: Store> Buffer<S> {
             return Ok(None);
         };
         let sequence = state.head_sequence;
+        if sequence != state.head_event && state.events <= 1 {
+            return Err(Fault::Damage);
+        }
         state.front_event(sequence);
         Ok(Some(Front {
             sequence,
@@ -318,7 +322,7 @@ impl<S: Store> Buffer<S> {
 
     fn import_with_copy(&mut self, next: State, displaced: Extent) -> Result<(), Reason> {
         let mut journal = next.encode();
-        let mut bytes = vec![0; usize::try_from(displaced.len).unwrap_or_default()];
+        let mut bytes = vec![0; to_usize(displaced.len)];
         if self.store.read_at(displaced.offset, &mut bytes)? != bytes.len() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
@@ -335,36 +339,59 @@ impl<S: Store> Buffer<S> {
     }
 
     /// Does the steps that a journal stands for, from the beginning; `false` if the journal is not complete, and so
-    /// nothing has been done yet.
+    /// nothing has been done yet, or if it is of another file.
     pub(crate) fn apply_journal(&mut self, journal: &[u8]) -> Result<bool, Reason> {
         let Some((next, displaced)) = decode_journal(journal) else {
             return Ok(false);
         };
-        let [first, second] = next.python;
-        let copy = if first.len > 0 { first } else { second };
-        if let Err(error) =
-            self.store.write_at(copy.offset, displaced).and_then(|()| self.store.sync())
-        {
-            // The id of a file that is taken over is the length it had. Nothing of it is overwritten yet; without the
-            // journal it is what it was, but only once what was added is gone for good.
+        let header = header_of(&next);
+        if !self.is_being_imported(&next, displaced, &header)? {
+            return Ok(false);
+        }
+        let copied = self.store.write_at(copy_of(&next).offset, displaced);
+        if let Err(error) = copied.and_then(|()| self.store.sync()) {
+            // Nothing is overwritten yet; without the journal the file is what it was, but only once what was added is
+            // gone for good.
             self.store.set_len(next.file_id)?;
             self.store.sync()?;
             self.store.remove_journal()?;
             return Err(error.into());
-        }
-        let slot = next.encode();
-        let [_, after] = SLOT_OFFSETS;
-        let between = usize::try_from(after).unwrap_or_default().saturating_sub(slot.len());
-        let mut header = Vec::with_capacity(8192);
-        for _ in SLOT_OFFSETS {
-            header.extend_from_slice(&slot);
-            header.extend_from_slice(ZEROES.get(..between).unwrap_or_default());
         }
         self.store.write_at(0, &header)?;
         self.store.sync()?;
         self.store.remove_journal()?;
         self.adopt(next, 0);
         Ok(true)
+    }
+
+    /// Whether the file is the one that a journal was written for: it begins with what is to be displaced, or with the
+    /// header already, or with some of both; and has the length that it had, or behind that some of the copy.
+    fn is_being_imported(
+        &mut self,
+        next: &State,
+        displaced: &[u8],
+        header: &[u8],
+    ) -> io::Result<bool> {
+        let copy = copy_of(next);
+        // The id of a file that is taken over is the length it had.
+        let length = next.file_id;
+        if !(length..=copy.end()).contains(&self.store.file_len()?) {
+            return Ok(false);
+        }
+        let start = length.min(HEADER_LEN).saturating_sub(copy.len);
+        let mut beginning = vec![0; displaced.len()];
+        let read = self.store.read_at(start, &mut beginning)?;
+        let header = header.iter().skip(to_usize(start));
+        let is_either = |(is, (was, will)): (&u8, (&u8, &u8))| is == was || is == will;
+        let begins_alike = read == beginning.len()
+            && beginning.iter().zip(displaced.iter().zip(header)).all(is_either);
+
+        let padding = to_usize(copy.offset.saturating_sub(length));
+        let mut added = vec![0; padding.saturating_add(displaced.len())];
+        self.store.read_at(length, &mut added)?;
+        let to_add = std::iter::repeat_n(&0, padding).chain(displaced);
+        let ends_alike = added.iter().zip(to_add).all(|(is, will)| *is == 0 || is == will);
+        Ok(begins_alike && ends_alike)
     }
 
     /// Moves records that end behind the ring's end down to its beginning, as far as they are moved already or not.
@@ -430,11 +457,23 @@ fn decode_journal(journal: &[u8]) -> Option<(State, &[u8])> {
     let (covered, sum) = journal.split_last_chunk::<4>()?;
     let (slot, displaced) = covered.split_at_checked(SLOT_LEN)?;
     let next = State::decode(slot)?;
-    let [first, second] = next.python;
-    let copied = if first.len > 0 { first } else { second };
-    let plausible =
-        copied.len == displaced.len() as u64 && next.journal && copied.len <= HEADER_LEN;
+    let plausible = copy_of(&next).len == displaced.len() as u64
+        && next.journal
+        && displaced.len() as u64 <= HEADER_LEN;
     (plausible && u32::from_le_bytes(*sum) == frame::checksum(covered)).then_some((next, displaced))
+}
+
+/// Where the displaced bytes are in the state after an import: before the rest, if there is any.
+fn copy_of(next: &State) -> Extent {
+    let [first, second] = next.python;
+    if first.len > 0 { first } else { second }
+}
+
+/// The 8192 bytes that a file begins with, both slots alike.
+fn header_of(state: &State) -> Vec<u8> {
+    let mut half = state.encode();
+    half.resize(to_usize(HEADER_LEN / 2), 0);
+    half.repeat(SLOT_OFFSETS.len())
 }
 
 /// The key of a record that has none.

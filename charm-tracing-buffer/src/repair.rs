@@ -40,9 +40,10 @@ impl Survivors {
     /// Whether `header` comes after all of these and can be one of `state`'s.
     fn is_next(&self, header: &RecordHeader, state: &State) -> bool {
         header.sequence < state.next_sequence
+            && header.event <= state.last_event
             && match self.last {
                 Some(last) => header.sequence > last.sequence && header.event >= last.event,
-                None => header.sequence >= state.head_sequence,
+                None => header.sequence >= state.head_sequence && header.event >= state.head_event,
             }
     }
 }
@@ -92,6 +93,7 @@ impl<S: Store> Buffer<S> {
 
     /// Verifies all that is live, and makes the file what it would be had the damaged records never been in it.
     pub(crate) fn repair(&mut self) -> Result<(), Reason> {
+        self.ahead = None;
         let before = self.state;
         self.commit(State { repairing: true, ..before })?;
         self.file_len = self.store.file_len()?;
@@ -111,16 +113,17 @@ impl<S: Store> Buffer<S> {
     }
 
     /// What is left of the bytes of a Python file, given the oldest frame. They have no checksums and are believed, unless
-    /// there are more records than numbers before that frame's.
+    /// there are more records than there are numbers for them.
     fn repair_python(&mut self, next: &mut State, frame: Option<&RecordHeader>) -> io::Result<u64> {
         for extent in &mut next.python {
             extent.len = extent.len.min(self.file_len.saturating_sub(extent.offset));
         }
         let records = python::count(&mut self.store, &next.python)?;
-        let end = next.head_sequence.saturating_add(records);
-        if frame.is_none_or(|frame| {
-            end <= frame.sequence.min(frame.event) && next.head_event <= next.head_sequence
-        }) {
+        let (sequence, event) = frame
+            .map_or((next.next_sequence, next.last_event.saturating_add(1)), |frame| {
+                (frame.sequence, frame.event)
+            });
+        if next.head_sequence.saturating_add(records) <= sequence.min(event) {
             return Ok(records);
         }
         next.python = [Extent::default(); 2];
@@ -154,9 +157,9 @@ impl<S: Store> Buffer<S> {
             next.tail = next.head;
             next.wrap = 0;
         }
-        if let Some((_, first)) = first
-            && python_records == 0
-        {
+        if python_records > 0 {
+            next.head_event = next.head_sequence;
+        } else if let Some((_, first)) = first {
             next.head_sequence = first.sequence;
             next.head_event = first.event;
         }

@@ -125,7 +125,7 @@ pub trait Store {
     fn fresh_id(&mut self) -> u64;
 }
 
-/// A file on disk. Beside it there may be `<name>.tmp`, the journal of an import that is under way, and
+/// A file on disk. Beside it there may be `<name>.import-journal`, the journal of an import that is under way, and
 /// `<name>.foreign`, a file that was in the way and not a buffer.
 #[derive(Debug)]
 pub struct FileStore {
@@ -162,7 +162,7 @@ impl FileStore {
     }
 
     fn journal(&self) -> PathBuf {
-        self.beside(".tmp")
+        self.beside(".import-journal")
     }
 
     /// Opens what is at the path, if that is a file, and takes others' permissions away.
@@ -331,8 +331,9 @@ impl Store for FileStore {
 
     fn remove_journal(&mut self) -> io::Result<()> {
         match fs::remove_file(self.journal()) {
+            Ok(()) => self.sync_entry(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+            Err(error) => Err(error),
         }
     }
 
