@@ -21,10 +21,8 @@ impl World {
             CharmDir::new(env!("CARGO_BIN_EXE_juju-charm"), env!("CARGO_BIN_EXE_hook-tool"));
         let (receiver, authority) = (Receiver::start(), Authority::new("the authority"));
         let front = TlsFront::start(&receiver, &authority);
-        let url = front.endpoint();
-        let receivers = json!([{"protocol": {"name": "otlp_http", "type": "http"}, "url": url}]);
         charm.juju().relate(TRACING, "tempo");
-        charm.juju().say(TRACING, "tempo", "receivers", &receivers.to_string());
+        charm.juju().offer(TRACING, "tempo", &front.endpoint());
         charm.juju().relate(CA, "authorities");
         charm.juju().join(CA, "authorities/0");
         Self { charm, receiver, authority, _front: front }
@@ -95,9 +93,7 @@ fn the_leader_asks_for_version_1_when_the_relation_is_made() {
 #[test]
 fn an_http_backend_does_not_pay_for_certificates() {
     let world = World::new();
-    let receivers =
-        json!([{"protocol": {"name": "otlp_http"}, "url": world.receiver.endpoint()}]).to_string();
-    world.charm.juju().say(TRACING, "tempo", "receivers", &receivers);
+    world.charm.juju().offer(TRACING, "tempo", &world.receiver.endpoint());
     world.assert_trusted("http");
     let calls = world.charm.juju().take_calls();
     assert!(calls.iter().all(|call| !call.contains("receive-ca-cert")), "{calls:?}");

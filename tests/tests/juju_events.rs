@@ -1,6 +1,8 @@
 //! Events in the trace and in Juju's log: custom ones, ones that are put off, and the lines that
 //! `jhack tail -t` reads.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::process::Command;
@@ -154,6 +156,9 @@ fn outside_a_hook_nothing_is_said_to_juju() {
     assert_eq!(charm.debug_log(), [""; 0]);
 }
 
+/// Linux's, for a pipe that is opened without waiting for its other end.
+const O_NONBLOCK: i32 = 0o4000;
+
 /// A pipe that nobody writes to: whoever reads it waits.
 fn gate(charm: &CharmDir) -> String {
     let gate = charm.path().join("gate").display().to_string();
@@ -183,7 +188,6 @@ fn a_log_that_hangs_costs_one_deadline_and_leaves_no_process() {
     assert!(receiver.trace().has("event: install"));
     assert_eq!(charm.debug_log(), [""; 0]);
     // A pipe can be opened for writing, without waiting, while somebody waits to read it.
-    const O_NONBLOCK: i32 = 0o4000;
     let opened = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(&gate);
     assert!(opened.is_err(), "somebody still waits at the gate");
 }

@@ -1,13 +1,14 @@
 //! Hook tools and other child processes in the trace: what is seen of them, and that nothing of
 //! what they are told is.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 use charm_tracing_tests::{CharmDir, Receiver, Span, Status, Trace};
 use flate2::read::MultiGzDecoder;
-use serde_json::json;
 
 fn charm() -> CharmDir {
     CharmDir::new(env!("CARGO_BIN_EXE_juju-charm"), env!("CARGO_BIN_EXE_hook-tool"))
@@ -29,7 +30,7 @@ fn keys(span: &Span) -> Vec<&str> {
 #[test]
 fn a_hook_tool_is_a_span_with_its_name_and_exit_code() {
     let charm = charm();
-    charm.juju().configure(&json!({"greeting": "hello"}));
+    charm.juju().configure([("greeting", "hello")]);
     charm.juju().relate("db:1", "postgresql");
     charm.juju().lead(false);
     let (stdout, trace, _) = run(&charm, "hooks/tools", 0);

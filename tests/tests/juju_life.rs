@@ -1,6 +1,8 @@
 //! The sample charm from its first event to its last: where each trace goes, and that none is
 //! missing at the end.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 use std::fs;
 
 use charm_tracing_tests::{Authority, CharmDir, CharmRun, Receiver, TlsFront};
@@ -47,17 +49,12 @@ impl Life {
         fs::remove_file(charm.path().join("metadata.yaml")).unwrap();
         fs::write(charm.path().join("charmcraft.yaml"), metadata).unwrap();
         fs::create_dir(charm.path().join("charm-traces")).unwrap();
-        charm.juju().configure(&json!({"greeting": "hello"}));
+        charm.juju().configure([("greeting", "hello")]);
+        charm.juju().run_action([("name", "world")]);
         charm.juju().lead(role == Role::Leader);
         let (http, https) = (Receiver::start(), Receiver::start());
         let front = TlsFront::start(&https, authority);
         Self { charm, juju, http, https, front, ids: Vec::new() }
-    }
-
-    /// What the backend says it receives.
-    fn offer(&self, url: &str) {
-        let receivers = json!([{"protocol": {"name": "otlp_http", "type": "http"}, "url": url}]);
-        self.charm.juju().say(TRACING, "tempo", "receivers", &receivers.to_string());
     }
 
     /// Which authority the other charm vouches for.
@@ -152,12 +149,12 @@ fn live(juju: Juju, role: Role) {
     assert_eq!(asked.as_deref(), is_leader.then_some(r#"["otlp_http"]"#));
     life.charm.juju().join(TRACING, "tempo/0");
     life.dispatch("hooks/tracing-relation-joined", Went::ToDisk);
-    life.offer(&life.http.endpoint());
+    life.charm.juju().offer(TRACING, "tempo", &life.http.endpoint());
     life.dispatch("hooks/tracing-relation-changed", Went::OverHttp);
     life.dispatch("hooks/update-status", Went::OverHttp);
 
     // It becomes `https`, and nobody vouches for it yet.
-    life.offer(&life.front.endpoint());
+    life.charm.juju().offer(TRACING, "tempo", &life.front.endpoint());
     life.dispatch("hooks/tracing-relation-changed", Went::ToDisk);
     life.charm.juju().relate(CA, "authorities");
     life.dispatch("hooks/receive-ca-cert-relation-created", Went::ToDisk);
@@ -183,7 +180,7 @@ fn live(juju: Juju, role: Role) {
 
     // Another one takes what has waited.
     life.charm.juju().relate(TRACING, "tempo");
-    life.offer(&life.http.endpoint());
+    life.charm.juju().offer(TRACING, "tempo", &life.http.endpoint());
     life.dispatch("hooks/tracing-relation-changed", Went::OverHttp);
     life.assert_none_is_missing("the end");
 }

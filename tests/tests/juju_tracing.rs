@@ -2,7 +2,6 @@
 //! calls of hook tools, and what the log says.
 
 use charm_tracing_tests::{Authority, CharmDir, CharmRun, Receiver, TlsFront};
-use serde_json::json;
 
 const ID: &str = "tracing:3";
 
@@ -15,17 +14,12 @@ fn dispatch(charm: &CharmDir, hook: &str) -> CharmRun {
     charm.dispatch(&format!("hooks/{hook}")).variable("TEST_TRACING_RELATION", "tracing")
 }
 
-/// What a backend that receives OTLP over HTTP at `url` says.
-fn receivers(url: &str) -> String {
-    json!([{"protocol": {"name": "otlp_http", "type": "http"}, "url": url}]).to_string()
-}
-
 /// A charm that is related to a backend which has answered.
 fn settled(url: &str) -> CharmDir {
     let charm = charm();
     charm.juju().relate(ID, "tempo");
     charm.juju().say(ID, "hello", "receivers", r#"["otlp_http"]"#);
-    charm.juju().say(ID, "tempo", "receivers", &receivers(url));
+    charm.juju().offer(ID, "tempo", url);
     charm
 }
 
@@ -114,7 +108,7 @@ fn a_settled_unit_pays_three_calls_and_writes_nothing() {
 fn any_relation_name_will_do() {
     let charm = charm();
     charm.juju().relate("charm-tracing:1", "tempo");
-    charm.juju().say("charm-tracing:1", "tempo", "receivers", &receivers("http://tempo:4318"));
+    charm.juju().offer("charm-tracing:1", "tempo", "http://tempo:4318");
     let run = dispatch(&charm, "install").variable("TEST_TRACING_RELATION", "charm-tracing");
     let (stdout, _) = observe(&charm, &run);
     assert!(stdout.contains("endpoint: http://tempo:4318\n"), "{stdout}");
@@ -271,7 +265,7 @@ fn jujus_own_configuration_brings_its_own_authority() {
 fn without_jujus_configuration_a_requirer_without_a_name_is_the_relation_tracing() {
     let (charm, receiver) = (charm(), Receiver::start());
     charm.juju().relate(ID, "tempo");
-    charm.juju().say(ID, "tempo", "receivers", &receivers(&receiver.endpoint()));
+    charm.juju().offer(ID, "tempo", &receiver.endpoint());
     let run = charm.dispatch("hooks/update-status").juju_4().variable("TEST_TRACING_DEFAULT", "1");
     let (_, calls) = observe(&charm, &run);
     assert_eq!(calls, ["relation-ids", "relation-list", "relation-get"]);

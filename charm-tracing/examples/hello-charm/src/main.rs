@@ -4,6 +4,7 @@
 //! tracing needs of it is the attribute on the `impl` block and the two relations in `new`.
 
 use std::env;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use charm_tracing::juju::{
     CaBundle, CertificateTransferRequirer, Event, HookToolError, Protocol, TracingEndpointRequirer,
     charm_tracing_config, hook_tool,
 };
-use charm_tracing::{trace_charm, trace_function};
+use charm_tracing::{current_span, trace_charm, trace_function, trace_type};
 
 struct HelloCharm {
     tracing_endpoint: Option<String>,
@@ -72,9 +73,28 @@ impl HelloCharm {
 
     fn on_greet_action(&mut self) -> Result<(), Error> {
         let name = hook_tool("action-get").arg("name").run()?;
-        let result = format!("greeting={}, {}!", config("greeting")?, name.trim());
-        hook_tool("action-set").arg(result).run()?;
+        let greeter = Greeter { greeting: config("greeting")? };
+        let greeting = greeter.greet(name.trim())?;
+        if let Some(span) = current_span() {
+            span.set_attribute("greeting.bytes", i64::try_from(greeting.len()).unwrap_or(i64::MAX));
+        }
+        hook_tool("action-set").arg(format!("greeting={greeting}")).run()?;
         Ok(())
+    }
+}
+
+/// What the charm is about.
+struct Greeter {
+    greeting: String,
+}
+
+#[trace_type]
+impl Greeter {
+    fn greet(&self, name: &str) -> Result<String, Error> {
+        if name.is_empty() {
+            return Err(Error::NobodyToGreet);
+        }
+        Ok(format!("{}, {name}!", self.greeting))
     }
 }
 
@@ -112,20 +132,22 @@ fn keep(key: &str, value: &str) -> Result<(), Error> {
 fn new_password() -> Result<String, Error> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 #[derive(Debug)]
 enum Error {
     HookTool(HookToolError),
     Io(io::Error),
+    NobodyToGreet,
 }
 
-impl std::fmt::Display for Error {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HookTool(error) => error.fmt(formatter),
             Self::Io(error) => error.fmt(formatter),
+            Self::NobodyToGreet => formatter.write_str("there is nobody to greet"),
         }
     }
 }
@@ -142,6 +164,6 @@ impl From<io::Error> for Error {
     }
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     charm_tracing::run(HelloCharm::new, HelloCharm::on_event)
 }
