@@ -150,6 +150,29 @@ impl CharmRun {
         self
     }
 
+    /// What Juju says in an event of the relation `id`, `tracing:3`, whose other end is `remote`.
+    #[must_use]
+    pub fn in_relation(self, id: &str, remote: &str) -> Self {
+        let name = id.split(':').next().unwrap_or_default();
+        let run = self.variable("JUJU_RELATION", name).variable("JUJU_RELATION_ID", id);
+        run.variable("JUJU_REMOTE_APP", remote)
+    }
+
+    /// What every execution is told by Juju 4.1: its own trace, unsampled as most are, and that no
+    /// backend for charms is configured.
+    #[must_use]
+    pub fn juju_4(self) -> Self {
+        self.variable("JUJU_VERSION", "4.1.0")
+            .variable("TRACEPARENT", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+            .variable("TRACESTATE", "")
+            .variable("JUJU_TRACE_ID", "0af7651916cd43dd8448eb211c80319c")
+            .variable("JUJU_SPAN_ID", "b7ad6b7169203331")
+            .variable("JUJU_TRACE_FLAGS", "0")
+            .variable("JUJU_CHARM_TRACE_CONFIG_HTTP", "")
+            .variable("JUJU_CHARM_TRACE_CONFIG_GRPC", "")
+            .variable("JUJU_CHARM_TRACE_CONFIG_CA_CERT", "")
+    }
+
     /// Removes every variable whose name begins with `prefix`.
     #[must_use]
     pub fn without(mut self, prefix: &str) -> Self {

@@ -75,13 +75,13 @@ impl FakeJuju {
     }
 
     /// The configuration that an operator has set.
-    pub fn configure(&self, config: &Value) {
-        self.write("config", config);
+    pub fn configure<'a>(&self, config: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.write("config", &config.into_iter().collect());
     }
 
     /// The parameters of the action that the next executions run.
-    pub fn run_action(&self, parameters: &Value) {
-        self.write("action", parameters);
+    pub fn run_action<'a>(&self, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.write("action", &parameters.into_iter().collect());
     }
 
     /// Relates the unit's application to `remote`; `id` is `tracing:3`. It has no units yet.
@@ -106,6 +106,12 @@ impl FakeJuju {
             let databag = relation.databags.entry(who.to_owned()).or_default();
             set(databag, key, value);
         });
+    }
+
+    /// The tracing backend `who` says that it receives OTLP over HTTP at `url`.
+    pub fn offer(&self, id: &str, who: &str, url: &str) {
+        let receivers = json!([{"protocol": {"name": "otlp_http", "type": "http"}, "url": url}]);
+        self.say(id, who, "receivers", &receivers.to_string());
     }
 
     /// What the application or unit `who` says.

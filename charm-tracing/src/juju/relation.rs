@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Environment;
 use super::hook_tools::{self, Databag, HookToolError, Unanswered};
 use super::log::{Level, log};
+use crate::span::current_span;
 
 /// Why a relation has nothing to offer, yet or any more.
 #[derive(Debug)]
@@ -235,8 +236,11 @@ impl Relations {
         }
     }
 
+    /// Where nothing is traced, nothing is said: a charm that switches tracing off wants silence.
     pub(super) fn say(&self, level: Level, message: &str) {
-        log(&self.environment, level, message);
+        if current_span().is_some() {
+            log(&self.environment, level, message);
+        }
     }
 }
 
