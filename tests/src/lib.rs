@@ -7,18 +7,20 @@
 mod charm;
 pub mod hook_tools;
 mod receiver;
-mod tls;
+pub mod tls;
 mod trace;
 mod tree;
+mod unit;
 
 pub use charm::{CharmDir, CharmRun, Finished};
 pub use charm_tracing::assert_tree;
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
 pub use hook_tools::FakeJuju;
-pub use receiver::{Answer, Received, Receiver};
+pub use receiver::{Answer, Down, Manner, Received, Receiver, Unserved};
 pub use tls::{Authority, TlsFront};
 pub use trace::decode;
 pub use tree::{Palette, Tree};
+pub use unit::{DEADLINE, Handled, Unit};
 
 /// The README's code is compiled as it stands there.
 #[cfg(doctest)]

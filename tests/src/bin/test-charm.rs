@@ -9,8 +9,11 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use charm_tracing::juju::Event;
 use charm_tracing::{current_span, trace_charm, trace_function, trace_method, trace_type};
@@ -19,10 +22,15 @@ use opentelemetry::{Context, KeyValue, global};
 
 struct TestCharm {
     endpoint: Option<String>,
+    certificate: Option<String>,
     store: Store,
 }
 
-#[trace_charm(tracing_endpoint = endpoint)]
+#[trace_charm(
+    tracing_endpoint = endpoint,
+    server_cert = certificate,
+    buffer_max_events = number_in("TEST_CHARM_BUFFER_MAX_EVENTS").unwrap_or(100),
+)]
 impl TestCharm {
     const NAME: &'static str = "test-charm";
 
@@ -32,7 +40,8 @@ impl TestCharm {
             Ok("panics") => panic!("the constructor panics"),
             _ => {
                 let endpoint = std::env::var("TEST_CHARM_ENDPOINT").ok();
-                Ok(Self { endpoint, store: Store { items: vec!["first".into()] } })
+                let certificate = std::env::var("TEST_CHARM_CERTIFICATE").ok();
+                Ok(Self { endpoint, certificate, store: Store { items: vec!["first".into()] } })
             }
         }
     }
@@ -47,6 +56,8 @@ impl TestCharm {
             "panics" => self.on_panics(),
             "custom-event" => charm_tracing::event("database-ready", || self.on_database_ready()),
             "many-spans" => self.on_many_spans(),
+            "told" => self.on_told(),
+            bulky if bulky.starts_with("bulky") => self.on_bulky(),
             "thread" => on_thread(),
             "opentelemetry" => on_opentelemetry(),
             _ => {}
@@ -104,6 +115,59 @@ impl TestCharm {
             self.store.count();
         }
     }
+
+    /// Does what it is told on stdin, line by line, and says on stdout what it has done.
+    fn on_told(&mut self) {
+        let mut finished = 0;
+        for line in io::stdin().lines().map_while(Result::ok) {
+            match line.split_once(' ') {
+                Some(("spans", count)) => {
+                    let count: u64 = count.parse().unwrap_or(0);
+                    (0..count).for_each(|_| _ = self.store.count());
+                    finished += count;
+                }
+                Some(("work", millis)) => {
+                    thread::sleep(Duration::from_millis(millis.parse().unwrap_or(0)));
+                }
+                _ => return,
+            }
+            println!("{finished} spans are finished");
+        }
+    }
+
+    /// Makes a trace of so many bytes, which cannot be compressed.
+    fn on_bulky(&mut self) {
+        let bytes = number_in("TEST_CHARM_BYTES").unwrap_or(0);
+        for _ in 0..bytes / CHUNK {
+            noted(CHUNK);
+        }
+        noted(bytes % CHUNK);
+    }
+}
+
+/// So many bytes one span of a bulky trace has at most.
+const CHUNK: u64 = 16 * 1024;
+
+/// A span that holds so many bytes of noise.
+#[trace_function]
+fn noted(bytes: u64) {
+    let mut state = RandomState::new().hash_one(bytes) | 1;
+    let mut noise = || {
+        // xorshift64: all that is wanted is that it cannot be compressed much.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'!' + u8::try_from(state % 94).unwrap_or(0))
+    };
+    let text: String = (0..bytes).map(|_| noise()).collect();
+    if let Some(span) = current_span() {
+        span.set_attribute("noise", text);
+    }
+}
+
+/// A number in the environment.
+fn number_in(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 struct Store {
