@@ -35,11 +35,15 @@ impl fmt::Display for Rejected {
 }
 
 /// Reads an answer as the OTLP specification has it: 429, 502, 503 and 504 and failures of the
-/// transport are worth another attempt, nothing else is.
+/// transport are worth another attempt, no other error is.
+///
+/// Of redirects it does not speak. They are not followed, so that no trace goes where nobody sent
+/// it; but nothing was refused either, and an endpoint that is about to change to `https` often
+/// redirects. So they wait.
 pub(crate) fn classify(answer: Result<Reply, NoReply>) -> Verdict {
     match answer {
         Ok(Reply { status: 200..=299, rejected, .. }) => Verdict::Accepted { rejected },
-        Ok(Reply { status: status @ (429 | 502 | 503 | 504), retry_after, .. }) => {
+        Ok(Reply { status: status @ (300..=399 | 429 | 502 | 503 | 504), retry_after, .. }) => {
             Verdict::Later { why: format!("it answers with status {status}"), after: retry_after }
         }
         Ok(Reply { status, .. }) => Verdict::Never { why: format!("status {status}") },
@@ -105,12 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_specification_names_is_tried_again() {
+    fn only_redirects_and_what_the_specification_names_is_tried_again() {
         for status in 100..600 {
             let verdict = classify(Ok(reply(status)));
             match status {
                 200..=299 => assert_eq!(verdict, Verdict::Accepted { rejected: None }),
-                429 | 502 | 503 | 504 => assert!(matches!(verdict, Verdict::Later { .. })),
+                300..=399 | 429 | 502 | 503 | 504 => {
+                    assert!(matches!(verdict, Verdict::Later { .. }))
+                }
                 _ => assert!(matches!(verdict, Verdict::Never { .. }), "{status}"),
             }
         }
