@@ -15,7 +15,7 @@ mod state;
 mod tls;
 mod transport;
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::drain::{MAX_REQUEST_BYTES, Sent, Stopped};
 pub(crate) use self::encode::encode;
@@ -89,8 +89,8 @@ impl Delivery<'_> {
 
     /// Sends what is live, then, if that was taken, the backlog.
     fn send(&mut self, transport: &Transport, live: &[Payload], news: &mut News) {
-        let deadline = self.deadline;
-        let sent = drain::send(live, MAX_REQUEST_BYTES, |r| post(transport, r, deadline), |_| ());
+        let mut pace = Pace::until(self.deadline);
+        let sent = drain::send(live, MAX_REQUEST_BYTES, |r| pace.post(transport, r), |_| ());
         self.keep(&live[sent.done..], news);
         let taken = live.is_empty() || sent.accepted_any();
         self.settle(transport, sent, news);
@@ -101,7 +101,7 @@ impl Delivery<'_> {
 
     /// Sends the backlog, oldest first, until it is empty, the time is over or the backend fails.
     fn drain(&mut self, transport: &Transport, news: &mut News) {
-        let (deadline, limit) = (self.deadline, self.request_limit());
+        let (mut pace, limit) = (Pace::until(self.deadline), self.request_limit());
         let before = self.queue.waiting_events();
         while let Some(batch) = self.queue.peek(PEEK_BYTES) {
             let records = batch.records().iter();
@@ -111,7 +111,7 @@ impl Delivery<'_> {
             let dealt_with = |count| {
                 queue.acknowledge(&batch, count);
             };
-            let sent = drain::send(&stored, limit, |r| post(transport, r, deadline), dealt_with);
+            let sent = drain::send(&stored, limit, |r| pace.post(transport, r), dealt_with);
             let stopped = sent.stopped.is_some() || self.queue.is_off();
             self.settle(transport, sent, news);
             if stopped {
@@ -129,7 +129,9 @@ impl Delivery<'_> {
     fn settle(&mut self, transport: &Transport, sent: Sent, news: &mut News) {
         let state = &mut self.queue.state;
         if sent.accepted_any() {
-            state.succeeded(transport.fingerprint());
+            if !transport.has_hung() {
+                state.succeeded(transport.fingerprint());
+            }
             state.said.refusing &= sent.refused > 0;
             news.delivered = true;
         }
@@ -144,6 +146,10 @@ impl Delivery<'_> {
             state.request_bytes = smaller(request_bytes, state.request_bytes);
             news.waits =
                 Some(format!("the backend at {} does not take them: {why}", transport.name()));
+        } else if transport.has_hung() {
+            state.failed(transport.fingerprint(), now(), None, self.dice);
+            news.waits =
+                Some(format!("the backend at {} does not end its answers", transport.name()));
         }
     }
 
@@ -169,11 +175,27 @@ enum Closed {
     BackingOff,
 }
 
-fn post(transport: &Transport, request: &Payload, deadline: Instant) -> Verdict {
-    if Instant::now() >= deadline {
-        return Verdict::Unasked;
+/// Requests one after the other, for as long as there is time for one more like those before it:
+/// what a backend takes without being able to say so in time comes again, and then it has it twice.
+struct Pace {
+    deadline: Instant,
+    slowest: Duration,
+}
+
+impl Pace {
+    fn until(deadline: Instant) -> Self {
+        Self { deadline, slowest: Duration::ZERO }
     }
-    classify(transport.post(request, deadline))
+
+    fn post(&mut self, transport: &Transport, request: &Payload) -> Verdict {
+        let began = Instant::now();
+        if began + self.slowest >= self.deadline {
+            return Verdict::Unasked;
+        }
+        let verdict = classify(transport.post(request, self.deadline));
+        self.slowest = self.slowest.max(began.elapsed());
+        verdict
+    }
 }
 
 /// Half of what was too much to be taken in time, unless it was little already.

@@ -1,5 +1,6 @@
 //! One request to the backend, bounded in time and in what is read of the answer.
 
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +27,8 @@ pub(super) struct Transport {
     url: Uri,
     headers: Vec<(String, String)>,
     fingerprint: u64,
+    /// The time was over before an answer was.
+    hung: Cell<bool>,
 }
 
 /// What the backend said.
@@ -73,7 +76,14 @@ impl Transport {
             url: destination.url.clone(),
             headers: destination.headers.clone(),
             fingerprint: fingerprint.finish(),
+            hung: Cell::new(false),
         })
+    }
+
+    /// Whether an answer that had begun did not end in time. Its status counts, but who answers so
+    /// holds every execution for as long as it may be held.
+    pub(super) fn has_hung(&self) -> bool {
+        self.hung.get()
     }
 
     /// Tells this backend, seen through these certificates, from any other.
@@ -110,6 +120,7 @@ impl Transport {
         let retry_after = retry_after.and_then(|value| retry_after_of(value, SystemTime::now()));
         // The status decides; a body that does not come or does not end takes nothing from it.
         let body = answer.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
+        self.hung.set(matches!(body, Err(ureq::Error::Timeout(_))));
         let rejected = body.ok().and_then(|body| rejected_in(&body));
         Ok(Reply { status, retry_after, rejected })
     }
