@@ -307,7 +307,8 @@ impl Receiver {
         });
     }
 
-    /// Answers every request that has a span of one of these names with `status`.
+    /// Answers every request that has a span of one of these names, and would be taken, with
+    /// `status`.
     pub fn refuse<'a>(&self, status: u16, names: impl IntoIterator<Item = &'a str>) {
         let names = names.into_iter().map(str::to_owned).collect();
         self.shared.change(|state| state.poison = Some((status, names)));
@@ -477,6 +478,7 @@ fn record(shared: &Shared, head: Head, body: &[u8], scripted: Answer) -> Answer 
     let request = ExportTraceServiceRequest::decode(plain.as_slice()).ok();
     shared.change(|state| {
         let refused = request.as_ref().and_then(|request| state.refusal(request));
+        let refused = refused.filter(|_| scripted.status == 200);
         let answer = refused.map_or(scripted, Answer::status);
         state.received.push(Received {
             wire_bytes: body.len(),

@@ -99,8 +99,10 @@ impl Delivery<'_> {
         }
     }
 
-    /// Sends the backlog, oldest first, until it is empty, the time is over or the backend fails.
+    /// Sends the backlog, oldest first, until it is empty, the time is over or the backend fails;
+    /// unless another execution is about it.
     fn drain(&mut self, transport: &Transport, news: &mut News) {
+        let Some(_claim) = self.queue.claim() else { return };
         let (mut pace, limit) = (Pace::until(self.deadline), self.request_limit());
         let before = self.queue.waiting_events();
         while let Some(batch) = self.queue.peek(PEEK_BYTES) {

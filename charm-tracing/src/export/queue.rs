@@ -3,6 +3,7 @@
 //! A buffer that cannot be used is a problem for the log and nothing else. After the first error
 //! nothing more is asked of it, so that no execution waits twice for the same broken disk.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options};
@@ -24,6 +25,10 @@ pub(crate) struct Queue {
     /// What went wrong with the buffer, for the log.
     pub(crate) problem: Option<String>,
 }
+
+/// The right to send what waits, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim(#[expect(dead_code, reason = "held, not used")] Option<File>);
 
 #[derive(Debug)]
 enum Handle {
@@ -91,6 +96,20 @@ impl Queue {
     /// Removes the first `count` records of `batch`: they are dealt with.
     pub(crate) fn acknowledge(&mut self, batch: &Batch, count: usize) -> bool {
         self.ask(|buffer| buffer.acknowledge_first(batch, count)).is_some()
+    }
+
+    /// The right to send what waits; `None` while another execution does that, for what is sent by
+    /// two comes twice. It ends with its process, however that ends: it is a lock on the directory
+    /// that the buffer is in, where nothing else locks. Where directories cannot be locked, everybody
+    /// has the right.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        let Some(directory) = self.config.path.parent() else { return Some(Claim(None)) };
+        let Ok(directory) = File::open(directory) else { return Some(Claim(None)) };
+        match directory.try_lock() {
+            Ok(()) => Some(Claim(Some(directory))),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Error(_)) => Some(Claim(None)),
+        }
     }
 
     /// Writes back what is remembered, if it has changed.

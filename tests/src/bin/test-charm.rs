@@ -57,7 +57,7 @@ impl TestCharm {
             "custom-event" => charm_tracing::event("database-ready", || self.on_database_ready()),
             "many-spans" => self.on_many_spans(),
             "told" => self.on_told(),
-            bulky if bulky.starts_with("bulky") => self.on_bulky(),
+            bulky if bulky.starts_with("bulky") => on_bulky(),
             "thread" => on_thread(),
             "opentelemetry" => on_opentelemetry(),
             _ => {}
@@ -134,15 +134,16 @@ impl TestCharm {
             println!("{finished} spans are finished");
         }
     }
+}
 
-    /// Makes a trace of so many bytes, which cannot be compressed.
-    fn on_bulky(&mut self) {
-        let bytes = number_in("TEST_CHARM_BYTES").unwrap_or(0);
-        for _ in 0..bytes / CHUNK {
-            noted(CHUNK);
-        }
-        noted(bytes % CHUNK);
+/// Makes a trace of so many bytes, which cannot be compressed much.
+#[trace_function]
+fn on_bulky() {
+    let bytes = number_in("TEST_CHARM_BYTES").unwrap_or(0);
+    for _ in 0..bytes / CHUNK {
+        noted(CHUNK);
     }
+    noted(bytes % CHUNK);
 }
 
 /// So many bytes one span of a bulky trace has at most.
