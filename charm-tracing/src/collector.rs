@@ -149,6 +149,8 @@ pub(crate) struct Collector {
     trace: SpanContext,
     spans: Mutex<Spans>,
     outlet: OnceLock<Outlet>,
+    /// Held while spans leave: who closes the collector waits for those that are on their way.
+    leaving: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -187,7 +189,8 @@ impl Collector {
     pub(crate) fn new(trace: SpanContext) -> Arc<Self> {
         let clock = Clock::new();
         let spans = Mutex::new(Spans { last_left: clock.epoch_nanos, ..Spans::default() });
-        Arc::new(Self { clock, trace, spans, outlet: OnceLock::new() })
+        let (outlet, leaving) = Default::default();
+        Arc::new(Self { clock, trace, spans, outlet, leaving })
     }
 
     /// From now on finished spans leave through `outlet` whenever there are many of them or some
@@ -228,8 +231,19 @@ impl Collector {
         Some((SpanKey { collector: Arc::clone(self), slot, id }, context))
     }
 
+    /// Lets the finished spans leave, if it is time; unless a thread is about that already.
+    fn leave(&self, Outlet(outlet): &Outlet, now: u64) {
+        let Ok(_leaving) = self.leaving.try_lock() else { return };
+        let leaving = self.lock().leaving(now);
+        if let Some(leaving) = leaving {
+            outlet(leaving);
+        }
+    }
+
     /// Closes the collector: spans still open are finished as they are and marked. Nothing can be opened afterwards.
+    /// What was leaving has left when this returns.
     pub(crate) fn close(&self) -> Vec<Span> {
+        let _leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let mut spans = self.lock();
         spans.closed = true;
@@ -263,12 +277,15 @@ impl Collector {
 impl Spans {
     /// The finished spans, if it is time for them to leave.
     fn leaving(&mut self, now: u64) -> Option<Vec<Span>> {
-        let many = self.finished.len() >= MANY_SPANS;
-        if !many && now.saturating_sub(self.last_left) < LONG_WAIT {
+        if !self.are_due(now) {
             return None;
         }
         self.last_left = now;
         Some(mem::take(&mut self.finished))
+    }
+
+    fn are_due(&self, now: u64) -> bool {
+        self.finished.len() >= MANY_SPANS || now.saturating_sub(self.last_left) >= LONG_WAIT
     }
 
     fn finish(&mut self, key: &SpanKey, end: u64) {
@@ -314,13 +331,13 @@ impl SpanKey {
         let now = self.collector.clock.now();
         let end = time.map_or(now, |time| place(time, now));
         let outlet = self.collector.outlet.get();
-        let leaving = {
+        let are_due = {
             let mut spans = self.collector.lock();
             spans.finish(self, end);
-            outlet.and_then(|outlet| Some((outlet, spans.leaving(now)?)))
+            spans.are_due(now)
         };
-        if let Some((Outlet(outlet), leaving)) = leaving {
-            outlet(leaving);
+        if let Some(outlet) = outlet.filter(|_| are_due) {
+            self.collector.leave(outlet, now);
         }
     }
 
