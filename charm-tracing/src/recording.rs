@@ -95,7 +95,8 @@ impl Recording {
         let config = Config::resolve(options, environment);
         let mut queue = Queue::new(config.buffer.clone(), event_key, Durability::Sync);
         queue.recall();
-        note_backlog(&root, &mut queue);
+        let own = flusher.as_ref().map_or(0, |flusher| u64::from(flusher.has_flushed()));
+        note_backlog(&root, &mut queue, own);
         drop(root);
         let live = encoded(&collector, &config, environment);
         let delivery = Delivery {
@@ -129,10 +130,10 @@ fn encoded(collector: &Collector, config: &Config, environment: &Environment) ->
     })
 }
 
-/// Says on the root span what delivery has behind it.
-fn note_backlog(root: &Root, queue: &mut Queue) {
+/// Says on the root span what delivery has behind it; `own` events in the buffer are this one.
+fn note_backlog(root: &Root, queue: &mut Queue, own: u64) {
     let counts = [
-        ("charm_tracing.buffered_events", queue.waiting_events()),
+        ("charm_tracing.buffered_events", queue.waiting_events().saturating_sub(own)),
         ("charm_tracing.evicted_events", queue.state.evicted),
         ("charm_tracing.refused_records", queue.state.refused),
     ];

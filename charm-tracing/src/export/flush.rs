@@ -61,11 +61,16 @@ impl Flusher {
         let _ = panic::catch_unwind(flush);
     }
 
+    /// Whether the buffer holds spans of this execution.
+    pub(crate) fn has_flushed(&self) -> bool {
+        self.flushed.load(Ordering::Acquire)
+    }
+
     /// What was flushed so far, at the end of the execution.
     pub(crate) fn flushed(&self) -> Flushed {
         let queue = lock(&self.queue);
         Flushed {
-            any: self.flushed.load(Ordering::Acquire),
+            any: self.has_flushed(),
             unkept: mem::take(&mut lock(&self.unkept)),
             evicted: queue.state.evicted,
         }
