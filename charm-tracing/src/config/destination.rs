@@ -1,6 +1,7 @@
 //! Which backend an execution's spans go to, and the rules of its URL.
 
 use http::Uri;
+use http::header::{self, HeaderName, HeaderValue};
 
 use super::{Options, ServerCertificate, proxy};
 use crate::juju::Environment;
@@ -15,7 +16,7 @@ pub(crate) struct Destination {
     pub(crate) url: Uri,
     pub(crate) certificate: Option<ServerCertificate>,
     /// Headers that every request carries; they may hold secrets.
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The URL of the proxy that requests go through.
     pub(crate) proxy: Option<String>,
 }
@@ -119,14 +120,26 @@ fn without_credentials(text: &str) -> String {
     }
 }
 
+/// Headers that say what the request is; nobody else has a say in them.
+const RESERVED: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+];
+
 /// `key=value,key=value`, values percent-encoded, as the OpenTelemetry specification has it. What
-/// is not of that form is left out.
-fn parse_headers(text: &str) -> Vec<(String, String)> {
+/// is not of that form, or no header in HTTP, is left out: a request with it could never be sent.
+fn parse_headers(text: &str) -> Vec<(HeaderName, HeaderValue)> {
     let pair = |item: &str| {
         let (key, value) = item.split_once('=')?;
-        let key = key.trim();
+        let key: HeaderName = key.trim().parse().ok()?;
         let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok()?;
-        (!key.is_empty()).then(|| (key.to_owned(), value.into_owned()))
+        let mut value = HeaderValue::from_str(&value).ok()?;
+        value.set_sensitive(true);
+        (!RESERVED.contains(&key)).then_some((key, value))
     };
     text.split(',').filter_map(pair).collect()
 }
@@ -197,11 +210,16 @@ mod tests {
     fn headers_are_percent_decoded_and_stay_with_their_destination() {
         let environment = Environment::from_pairs([
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://every"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x, a = b ,odd,=c"),
+            (
+                "OTEL_EXPORTER_OTLP_HEADERS",
+                "authorization=Bearer%20x, a = b ,odd,=c,d=%0d%0a,e e=f,Content-Length=7",
+            ),
         ]);
         let found = resolve(None, &environment).unwrap().unwrap();
         let headers = [("authorization", "Bearer x"), ("a", "b")];
-        assert_eq!(found.headers, headers.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let found =
+            found.headers.iter().map(|(key, value)| (key.as_str(), value.to_str().unwrap()));
+        assert_eq!(found.collect::<Vec<_>>(), headers);
         let options = Options::new("HelloCharm").tracing_endpoint("http://charm");
         assert!(resolve(Some(&options), &environment).unwrap().unwrap().headers.is_empty());
     }

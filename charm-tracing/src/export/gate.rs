@@ -46,6 +46,11 @@ pub(crate) fn classify(answer: Result<Reply, NoReply>) -> Verdict {
         Ok(Reply { status: status @ (300..=399 | 429 | 502 | 503 | 504), retry_after, .. }) => {
             Verdict::Later { why: format!("it answers with status {status}"), after: retry_after }
         }
+        // An endpoint that has changed to `https` before the charm knows it.
+        Ok(Reply { wants_tls: true, .. }) => Verdict::Later {
+            why: "it speaks TLS and was asked in plaintext".to_owned(),
+            after: None,
+        },
         Ok(Reply { status, .. }) => Verdict::Never { why: format!("status {status}") },
         Err(error) => Verdict::Later { why: error.to_string(), after: None },
     }
@@ -105,7 +110,7 @@ mod tests {
     const NOW: u64 = 1_790_000_000_000;
 
     fn reply(status: u16) -> Reply {
-        Reply { status, retry_after: None, rejected: None }
+        Reply { status, retry_after: None, rejected: None, wants_tls: false }
     }
 
     #[test]

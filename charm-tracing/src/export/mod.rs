@@ -59,10 +59,14 @@ impl Delivery<'_> {
         live.extend(flushed.unkept);
         if flushed.any {
             live.retain(|payload| !self.queue.push(payload));
+            news.own = 1;
         }
         let live = &live[..];
         match self.way_out() {
-            Ok(transport) => self.send(&transport, live, &mut news),
+            Ok(transport) => {
+                news.doubt = transport.doubt().map(str::to_owned);
+                self.send(&transport, live, &mut news);
+            }
             Err(Closed::BackingOff) => self.keep(live, &mut news),
             Err(Closed::Waits(why)) => {
                 self.keep(live, &mut news);
@@ -123,7 +127,7 @@ impl Delivery<'_> {
         if !self.queue.has_records() {
             self.queue.state.request_bytes = 0;
         }
-        let delivered = before.saturating_sub(self.queue.waiting_events());
+        let delivered = before.saturating_sub(self.queue.waiting_events() + news.own);
         news.recovered = Some(delivered).filter(|delivered| *delivered > 0);
     }
 

@@ -28,6 +28,10 @@ pub(super) struct News {
     pub(super) delivered: bool,
     /// Why traces wait.
     pub(super) waits: Option<String>,
+    /// What is wrong with the backend's certificates, though some are good.
+    pub(super) doubt: Option<String>,
+    /// How many of the executions in the buffer are this one.
+    pub(super) own: u64,
     /// How many waiting executions the backend took.
     pub(super) recovered: Option<u64>,
     /// How many records were refused for good, and why the last one.
@@ -50,6 +54,7 @@ impl News {
         let said = [
             queue.problem.take(),
             self.waiting(queue),
+            self.doubts(queue),
             self.recovery(queue),
             evicting(queue),
             self.refusals(queue),
@@ -71,6 +76,11 @@ impl News {
         let why = self.waits.as_ref()?;
         let known = mem::replace(&mut queue.state.said.waiting, true);
         (!known).then(|| format!("{why}; traces wait in `{}`", queue.path().display()))
+    }
+
+    fn doubts(&self, queue: &mut Queue) -> Option<String> {
+        let known = mem::replace(&mut queue.state.said.doubting, self.doubt.is_some());
+        self.doubt.clone().filter(|_| !known)
     }
 
     fn recovery(&self, queue: &mut Queue) -> Option<String> {

@@ -35,6 +35,8 @@ pub(crate) struct Said {
     pub(crate) evicting: bool,
     /// The backend refuses some for good.
     pub(crate) refusing: bool,
+    /// Some of the certificates that the backend is checked against cannot be used.
+    pub(crate) doubting: bool,
 }
 
 const VERSION: u8 = 1;
@@ -71,12 +73,14 @@ impl State {
 
 impl Said {
     fn decode(bits: u8) -> Self {
-        Self { waiting: bits & 1 != 0, evicting: bits & 2 != 0, refusing: bits & 4 != 0 }
+        let [waiting, evicting, refusing, doubting] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+        Self { waiting, evicting, refusing, doubting }
     }
 
     fn encode(self) -> u8 {
-        let Self { waiting, evicting, refusing } = self;
-        u8::from(waiting) | u8::from(evicting) << 1 | u8::from(refusing) << 2
+        let Self { waiting, evicting, refusing, doubting } = self;
+        let bits = [waiting, evicting, refusing, doubting].into_iter().enumerate();
+        bits.map(|(place, is_said)| u8::from(is_said) << place).sum()
     }
 }
 
@@ -93,7 +97,7 @@ mod tests {
     #[test]
     fn state_survives_its_bytes() {
         let state = State {
-            said: Said { waiting: true, evicting: false, refusing: true },
+            said: Said { waiting: true, evicting: false, refusing: true, doubting: true },
             failures: 3,
             request_bytes: 70_000,
             not_before: 1_790_000_000_000,

@@ -11,22 +11,29 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::config::ServerCertificate;
 
-/// A TLS configuration that trusts exactly the certificates in `pem`, which are `certificate`'s.
+/// A TLS configuration that trusts exactly the certificates in `pem`, which are `certificate`'s;
+/// and what to say of those that cannot be used, where others can.
 ///
 /// # Errors
 ///
-/// Says what is wrong when not one usable certificate is found; where some are usable, the others
-/// are passed over.
-pub(super) fn trusting(pem: &[u8], certificate: &ServerCertificate) -> Result<TlsConfig, String> {
-    let certificates = usable(pem);
+/// Says what is wrong when not one usable certificate is found.
+pub(super) fn trusting(
+    pem: &[u8],
+    certificate: &ServerCertificate,
+) -> Result<(TlsConfig, Option<String>), String> {
+    let (certificates, broken) = sorted(pem);
     if certificates.is_empty() {
         return Err(format!("{} holds no certificate in PEM form", described(certificate)));
     }
-    Ok(TlsConfig::builder()
+    let config = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .root_certs(RootCerts::new_with_certs(&certificates))
-        .build())
+        .build();
+    let of = broken + certificates.len();
+    let doubt =
+        || format!("{broken} of {of} certificates in {} cannot be used", described(certificate));
+    Ok((config, (broken > 0).then(doubt)))
 }
 
 /// The bytes of a bundle.
@@ -50,12 +57,28 @@ fn described(certificate: &ServerCertificate) -> String {
     }
 }
 
-/// The certificates of a bundle that can serve as trust anchors.
-fn usable(pem: &[u8]) -> Vec<Certificate<'static>> {
+/// The certificates of a bundle that can serve as trust anchors, and how many cannot.
+fn sorted(pem: &[u8]) -> (Vec<Certificate<'static>>, usize) {
     let mut store = RootCertStore::empty();
-    CertificateDer::pem_slice_iter(pem)
-        .filter_map(Result::ok)
-        .filter(|der| store.add(der.clone()).is_ok())
-        .map(|der| Certificate::from_der(&der).to_owned())
-        .collect()
+    let (mut usable, mut broken) = (Vec::new(), 0);
+    for block in blocks(&String::from_utf8_lossy(pem)) {
+        match CertificateDer::from_pem_slice(block.as_bytes()) {
+            Ok(der) if store.add(der.clone()).is_ok() => {
+                usable.push(Certificate::from_der(&der).to_owned());
+            }
+            _ => broken += 1,
+        }
+    }
+    (usable, broken)
+}
+
+/// Each certificate's block, up to the next block of any kind: one that has no end takes nothing
+/// from those behind it.
+fn blocks(pem: &str) -> impl Iterator<Item = &str> {
+    let begins_line = |place: usize| pem[..place].chars().next_back().is_none_or(char::is_control);
+    let starts = pem.match_indices("-----BEGIN ").map(|(place, _)| place);
+    let starts: Vec<usize> = starts.filter(|place| begins_line(*place)).collect();
+    let ends = starts.iter().copied().skip(1).chain([pem.len()]).collect::<Vec<_>>();
+    let blocks = starts.into_iter().zip(ends).map(|(start, end)| &pem[start..end]);
+    blocks.filter(|block| block.starts_with("-----BEGIN CERTIFICATE-----"))
 }

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::Uri;
-use http::header::RETRY_AFTER;
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use ureq::tls::TlsConfig;
@@ -25,10 +25,12 @@ const MAX_REPLY_BYTES: u64 = 64 * 1024;
 pub(super) struct Transport {
     agent: Agent,
     url: Uri,
-    headers: Vec<(String, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     fingerprint: u64,
     /// The time was over before an answer was.
     hung: Cell<bool>,
+    /// What is wrong with the certificates, though some are good.
+    doubt: Option<String>,
 }
 
 /// What the backend said.
@@ -37,6 +39,8 @@ pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
     pub(super) rejected: Option<Rejected>,
+    /// It was asked in plaintext and speaks TLS.
+    pub(super) wants_tls: bool,
 }
 
 /// The backend said nothing that can be understood, in time.
@@ -59,11 +63,14 @@ impl Transport {
     pub(super) fn new(destination: &Destination) -> Result<Self, String> {
         let mut fingerprint = DefaultHasher::new();
         destination.url.to_string().hash(&mut fingerprint);
+        let mut doubt = None;
         let tls = match (destination.url.scheme_str(), &destination.certificate) {
             (Some("https"), Some(certificate)) => {
                 let pem = tls::read(certificate)?;
                 pem.hash(&mut fingerprint);
-                tls::trusting(&pem, certificate)?
+                let (trusted, broken) = tls::trusting(&pem, certificate)?;
+                doubt = broken;
+                trusted
             }
             (Some("https"), None) => {
                 return Err("the backend is `https` and there is no CA certificate yet".to_owned());
@@ -77,7 +84,14 @@ impl Transport {
             headers: destination.headers.clone(),
             fingerprint: fingerprint.finish(),
             hung: Cell::new(false),
+            doubt,
         })
+    }
+
+    /// What is wrong with the certificates that the backend is checked against, though some are
+    /// good.
+    pub(super) fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 
     /// Whether an answer that had begun did not end in time. Its status counts, but who answers so
@@ -121,8 +135,9 @@ impl Transport {
         // The status decides; a body that does not come or does not end takes nothing from it.
         let body = answer.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
         self.hung.set(matches!(body, Err(ureq::Error::Timeout(_))));
-        let rejected = body.ok().and_then(|body| rejected_in(&body));
-        Ok(Reply { status, retry_after, rejected })
+        let body = body.unwrap_or_default();
+        let wants_tls = self.url.scheme_str() == Some("http") && status == 400 && wants_tls(&body);
+        Ok(Reply { status, retry_after, rejected: rejected_in(&body), wants_tls })
     }
 }
 
@@ -150,6 +165,15 @@ fn retry_after_of(value: &str, now: SystemTime) -> Option<Duration> {
         let date = httpdate::parse_http_date(value).ok()?;
         Some(date.duration_since(now).unwrap_or_default())
     })
+}
+
+/// Whether a 400 is what servers answer to plaintext on a port for TLS: Go's, nginx and Apache, in
+/// this order.
+fn wants_tls(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
+    ["to an HTTPS server", "sent to HTTPS port", "SSL-enabled server port"]
+        .iter()
+        .any(|explanation| body.contains(explanation))
 }
 
 fn rejected_in(body: &[u8]) -> Option<Rejected> {
