@@ -108,7 +108,7 @@ impl Delivery<'_> {
     fn drain(&mut self, transport: &Transport, news: &mut News) {
         let Some(_claim) = self.queue.claim() else { return };
         let (mut pace, limit) = (Pace::until(self.deadline), self.request_limit());
-        let before = self.queue.waiting_events();
+        let before = self.queue.waiting_events() + self.queue.lost_events();
         while let Some(batch) = self.queue.peek(PEEK_BYTES) {
             let records = batch.records().iter();
             let stored: Vec<Payload> =
@@ -127,7 +127,8 @@ impl Delivery<'_> {
         if !self.queue.has_records() {
             self.queue.state.request_bytes = 0;
         }
-        let delivered = before.saturating_sub(self.queue.waiting_events() + news.own);
+        let after = self.queue.waiting_events() + self.queue.lost_events();
+        let delivered = before.saturating_sub(after + news.own);
         news.recovered = Some(delivered).filter(|delivered| *delivered > 0);
     }
 

@@ -6,7 +6,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options};
+use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options, Recovery};
 
 use super::payload::Payload;
 use super::state::State;
@@ -24,6 +24,8 @@ pub(crate) struct Queue {
     stored: State,
     /// What went wrong with the buffer, for the log.
     pub(crate) problem: Option<String>,
+    /// What the buffer has found amiss.
+    recovery: Recovery,
 }
 
 /// The right to send what waits, until it is dropped.
@@ -42,8 +44,8 @@ impl Queue {
     /// A queue for the records of the execution `event`. Costs nothing.
     pub(crate) fn new(config: BufferConfig, event: EventKey, durability: Durability) -> Self {
         let buffer = if config.max_events == 0 { Handle::Off } else { Handle::Unopened };
-        let (state, stored, problem) = (State::default(), State::default(), None);
-        Self { config, event, durability, buffer, state, stored, problem }
+        let (state, stored, problem, recovery) = Default::default();
+        Self { config, event, durability, buffer, state, stored, problem, recovery }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -76,6 +78,11 @@ impl Queue {
     /// How many executions wait.
     pub(crate) fn waiting_events(&mut self) -> u64 {
         self.ask(Buffer::len).map_or(0, |len| len.events)
+    }
+
+    /// How many executions were lost to damage, as far as that is known.
+    pub(crate) fn lost_events(&self) -> u64 {
+        self.recovery.lost_events
     }
 
     /// Appends one record; whether it is kept. Notes what had to go for it.
@@ -131,7 +138,11 @@ impl Queue {
         }
         let Handle::Open(buffer) = &mut self.buffer else { return None };
         match ask(buffer) {
-            Ok(answer) => Some(answer),
+            Ok(answer) => {
+                let recovery = buffer.recovery();
+                self.note_damage(recovery);
+                Some(answer)
+            }
             Err(error) => {
                 self.buffer = self.broken(&error);
                 None
@@ -153,11 +164,18 @@ impl Queue {
             let path = self.config.path.display();
             self.problem =
                 Some(format!("`{path}` was no buffer and is now called `{path}.foreign`"));
-        } else if recovery.lost_records > 0 {
-            let lost = recovery.lost_records;
-            self.problem = Some(format!("the buffer was damaged: {lost} records are lost"));
         }
         Ok(buffer)
+    }
+
+    /// Damage is found when the buffer is opened, or not before a record is read.
+    fn note_damage(&mut self, recovery: Recovery) {
+        let records = recovery.lost_records;
+        if records > self.recovery.lost_records {
+            let are = if records == 1 { "record is" } else { "records are" };
+            self.problem = Some(format!("the buffer was damaged: {records} {are} lost"));
+        }
+        self.recovery = recovery;
     }
 
     fn broken(&mut self, error: &Error) -> Handle {
