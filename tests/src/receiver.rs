@@ -92,6 +92,8 @@ pub enum Manner {
     ResetsHead,
     /// The connection is reset in the middle of the answer's body.
     ResetsBody,
+    /// As a whole, after a while.
+    After(Duration),
     /// One byte at a time, with a pause before each.
     ByteByByte(Duration),
     /// The head at once, then one byte of the body at a time.
@@ -524,6 +526,10 @@ fn respond<S: Read + Write>(
         Manner::AtOnce => stream.get_mut().write_all(&[&head[..], body].concat())?,
         Manner::Held => {
             shared.wait(PATIENCE, |state| state.released);
+            stream.get_mut().write_all(&[&head[..], body].concat())?;
+        }
+        Manner::After(pause) => {
+            shared.wait(pause, |_| false);
             stream.get_mut().write_all(&[&head[..], body].concat())?;
         }
         Manner::Never => {

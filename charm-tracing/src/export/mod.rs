@@ -17,6 +17,8 @@ mod transport;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use charm_tracing_buffer::Batch;
+
 use self::drain::{MAX_REQUEST_BYTES, Sent, Stopped};
 pub(crate) use self::encode::encode;
 #[cfg(feature = "testing")]
@@ -52,12 +54,13 @@ impl Delivery<'_> {
     /// Sends or keeps what is left of the execution, and the backlog if the backend takes it. Says
     /// what has changed, in one line. The queue has recalled what it knows.
     ///
-    /// An execution of which the buffer holds a part already leaves as a whole, from there.
+    /// An execution of which the buffer holds a part already leaves as a whole, from there. So does
+    /// one whose backend is too slow for two requests, one for it and one for the backlog.
     pub(crate) fn run(mut self, mut live: Vec<Payload>, flushed: Flushed) -> Option<Line> {
         let mut news = News::default();
         self.queue.state.evicted += flushed.evicted;
         live.extend(flushed.unkept);
-        if flushed.any {
+        if flushed.any || self.queue.state.together {
             live.retain(|payload| !self.queue.push(payload));
             news.own = 1;
         }
@@ -107,29 +110,42 @@ impl Delivery<'_> {
     /// unless another execution is about it.
     fn drain(&mut self, transport: &Transport, news: &mut News) {
         let Some(_claim) = self.queue.claim() else { return };
-        let (mut pace, limit) = (Pace::until(self.deadline), self.request_limit());
         let before = self.queue.waiting_events() + self.queue.lost_events();
+        let (mut pace, mut done) = (Pace::until(self.deadline), 0);
         while let Some(batch) = self.queue.peek(PEEK_BYTES) {
-            let records = batch.records().iter();
-            let stored: Vec<Payload> =
-                records.map(|record| Payload::stored(record.bytes.clone())).collect();
-            let queue = &mut *self.queue;
-            let dealt_with = |count| {
-                queue.acknowledge(&batch, count);
-            };
-            let sent = drain::send(&stored, limit, |r| pace.post(transport, r), dealt_with);
+            let sent = self.send_stored(&batch, &mut pace, transport);
+            done += sent.done;
             let stopped = sent.stopped.is_some() || self.queue.is_off();
             self.settle(transport, sent, news);
             if stopped {
                 break;
             }
         }
-        if !self.queue.has_records() {
-            self.queue.state.request_bytes = 0;
-        }
+        self.adapt(done);
         let after = self.queue.waiting_events() + self.queue.lost_events();
         let delivered = before.saturating_sub(after + news.own);
         news.recovered = Some(delivered).filter(|delivered| *delivered > 0);
+    }
+
+    fn send_stored(&mut self, batch: &Batch, pace: &mut Pace, transport: &Transport) -> Sent {
+        let records = batch.records().iter();
+        let stored: Vec<Payload> =
+            records.map(|record| Payload::stored(record.bytes.clone())).collect();
+        let (limit, queue) = (self.request_limit(), &mut *self.queue);
+        let dealt_with = |count| {
+            queue.acknowledge(batch, count);
+        };
+        drain::send(&stored, limit, |request| pace.post(transport, request), dealt_with)
+    }
+
+    /// Notes for the next time how a drain went that `done` records were dealt with in.
+    fn adapt(&mut self, done: usize) {
+        if self.queue.has_records() {
+            self.queue.state.together |= done == 0;
+        } else {
+            self.queue.state.request_bytes = 0;
+            self.queue.state.together = false;
+        }
     }
 
     /// Draws the conclusions from what became of a row.

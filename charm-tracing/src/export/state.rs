@@ -10,7 +10,8 @@
 //! | 16..24 | fingerprint of the destination that the failures are about |
 //! | 24..32 | events evicted since the backlog was last empty |
 //! | 32..40 | records refused since then |
-//! | 40..64 | zero |
+//! | 40 | 1: the live trace leaves with the backlog, not before it |
+//! | 41..64 | zero |
 //!
 //! Numbers are little-endian. What is of another version, or nothing, is the state of a beginning.
 
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) destination: u64,
     pub(crate) evicted: u64,
     pub(crate) refused: u64,
+    /// After the live trace there was no time left for any of the backlog: they leave together.
+    pub(crate) together: bool,
 }
 
 /// What the log says about delivery, so that it is said once.
@@ -54,6 +57,7 @@ impl State {
             destination: u64::from_le_bytes(field(bytes, 16)),
             evicted: u64::from_le_bytes(field(bytes, 24)),
             refused: u64::from_le_bytes(field(bytes, 32)),
+            together: bytes[40] == 1,
         }
     }
 
@@ -67,6 +71,7 @@ impl State {
         bytes[16..24].copy_from_slice(&self.destination.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.evicted.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.refused.to_le_bytes());
+        bytes[40] = u8::from(self.together);
         bytes
     }
 }
@@ -104,6 +109,7 @@ mod tests {
             destination: u64::MAX,
             evicted: 5,
             refused: 7,
+            together: true,
         };
         assert_eq!(State::decode(&state.encode()), state);
     }
