@@ -17,12 +17,12 @@ pub(super) fn last_word(type_name: &str) -> &str {
 /// Whether a type is the one called `wanted`, or a pointer, a guard or a cell's borrow that leads to
 /// one.
 pub(super) fn reaches(type_name: &str, wanted: &str) -> bool {
+    let wanted = pointee(wanted);
     // Most receivers are something else altogether.
     let is_object = wanted.starts_with("dyn ");
     if !is_object && !type_name.trim_end_matches('>').ends_with(wanted.trim_end_matches('>')) {
         return false;
     }
-    let wanted = pointee(wanted);
     let mut name = type_name;
     loop {
         let inner = pointee(name);
