@@ -145,11 +145,23 @@ impl Default for Root {
 }
 
 impl Root {
-    /// The path of a function for expansions.
-    pub(crate) fn function(&self, name: &str) -> Path {
+    /// The path at `span`, where an error in what it leads to belongs.
+    pub(crate) fn at(&self, span: Span) -> Path {
         let mut path = self.0.clone();
+        for segment in &mut path.segments {
+            segment.ident.set_span(span);
+        }
+        if let Some(colons) = &mut path.leading_colon {
+            *colons = Token![::](span);
+        }
+        path
+    }
+
+    /// The path of a function for expansions, at `span`.
+    pub(crate) fn function(&self, name: &str, span: Span) -> Path {
+        let mut path = self.at(span);
         for name in ["__private", name] {
-            path.segments.push(Ident::new(name, Span::mixed_site()).into());
+            path.segments.push(Ident::new(name, span).into());
         }
         path
     }
@@ -370,7 +382,11 @@ fn option(attribute: Attribute, input: ParseStream<'_>, errors: &mut Errors) -> 
         skip_element(input);
         return None;
     };
-    let form = if input.peek(Token![=]) {
+    let is_list = attribute.usage(&name.to_string()).starts_with(&format!("{name}("));
+    let form = if input.peek(Token![=]) && is_list {
+        skip_element(input);
+        Form::Flag
+    } else if input.peek(Token![=]) {
         Form::Value(value(attribute, &name, input, errors)?)
     } else if input.peek(syn::token::Paren) {
         Form::List(input.parse::<Group>().ok()?.stream())

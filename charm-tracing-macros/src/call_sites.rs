@@ -245,29 +245,39 @@ impl CallSites<'_> {
         }
     }
 
-    /// The type of a receiver that stays where it is.
+    /// The type of a receiver that stays where it is. At the receiver's own place, so that what is
+    /// wrong with it is reported there.
     fn type_of(&self, kind: &Receiver, receiver: &Expr) -> TokenStream {
         let root = self.extra_types.root;
         let receiver = bare(receiver);
+        let span = first_span(receiver);
         match kind {
             Receiver::Variable | Receiver::OwnSelf => {
-                quote_spanned!(mixed()=> #root::__private::type_of(&#receiver))
+                let seen = quote_spanned!(span=> &#receiver);
+                quote_spanned!(mixed()=> #root::__private::type_of(#seen))
             }
             Receiver::FieldOfSelf => {
-                quote_spanned!(mixed()=> #root::__private::type_of_place(&raw const #receiver))
+                let seen = quote_spanned!(span=> &raw const #receiver);
+                quote_spanned!(mixed()=> #root::__private::type_of_place(#seen))
             }
-            Receiver::Named => quote_spanned! {mixed()=>
-                #root::__private::type_behind(|| {
-                    #[allow(static_mut_refs)]
-                    let __type = #root::__private::type_of(&#receiver);
-                    __type
-                })
-            },
+            Receiver::Named => {
+                let seen = Ident::new("__type", mixed());
+                quote_spanned! {mixed()=>
+                    #root::__private::type_behind(|| {
+                        #[allow(static_mut_refs)]
+                        let #seen = #root::__private::type_of(&#receiver);
+                        #seen
+                    })
+                }
+            }
             _ => {
                 let place = self.seen(receiver);
-                quote_spanned! {mixed()=>
-                    #root::__private::type_behind(|| #root::__private::type_of_place(&raw const #place))
-                }
+                let root = root.at(span);
+                let seen = quote_spanned! {span=>
+                    || #root::__private::type_of_place(&raw const #place)
+                };
+                let root = self.extra_types.root;
+                quote_spanned!(mixed()=> #root::__private::type_behind(#seen))
             }
         }
     }
@@ -367,8 +377,10 @@ impl CallSites<'_> {
         let suffix = if how == Await::Follows { "_awaited" } else { "" };
         // At the value's own place, so that a lint about the statement is still its author's.
         let through = |name: &str, value: &Expr| {
-            let function = Ident::new(&format!("{name}{suffix}"), mixed());
-            quote_spanned!(first_span(value)=> #root::__private::#function)
+            let span = first_span(value);
+            let root = root.at(span);
+            let function = Ident::new(&format!("{name}{suffix}"), span);
+            quote_spanned!(span=> #root::__private::#function)
         };
         if !matches!(receiver, Receiver::PartOfValue) {
             let passed = bare(value);
@@ -403,9 +415,9 @@ impl CallSites<'_> {
         let opening = self.opening(future, &traced, Await::Follows);
         let root = self.extra_types.root;
         if traced.1.is_passed() {
-            wrap(future, root.function("awaited_value"), None);
+            wrap(future, root, "awaited_value", None);
         } else {
-            wrap(future, root.function("awaited"), Some(opening));
+            wrap(future, root, "awaited", Some(opening));
         }
     }
 
@@ -689,26 +701,31 @@ fn first_span(expression: &Expr) -> Span {
     first.map_or_else(Span::call_site, |token| token.span())
 }
 
-/// Puts a call in a block, behind the guard that `opening` makes.
+/// Puts a call in a block, behind the guard that `opening` makes. The block is at the call's place,
+/// where what can be said about it belongs, but of this crate's edition.
 fn guard(call: &mut Expr, opening: &TokenStream) {
-    let guard = Ident::new("__call", mixed());
-    let guard = quote_spanned!(mixed()=> let #guard = #opening;);
+    let here = mixed().located_at(first_span(call));
+    let guard = Ident::new("__call", here);
+    let guard = quote_spanned!(here=> let #guard = #opening;);
     let call_itself = mem::replace(call, Expr::Verbatim(TokenStream::new()));
     let stmts = vec![Stmt::Expr(Expr::Verbatim(guard), None), Stmt::Expr(call_itself, None)];
-    let block = Block { brace_token: syn::token::Brace(mixed()), stmts };
+    let block = Block { brace_token: syn::token::Brace(here), stmts };
     *call = Expr::Block(ExprBlock { attrs: Vec::new(), label: None, block });
 }
 
-/// Puts a future in the arguments of `function`, behind what `opening` makes.
-fn wrap(future: &mut Expr, function: Path, opening: Option<TokenStream>) {
+/// Puts a future in the arguments of `function`, behind what `opening` makes. At the future's place,
+/// so that a lint about the statement is still its author's.
+fn wrap(future: &mut Expr, root: &Root, function: &str, opening: Option<TokenStream>) {
+    let span = first_span(future);
     let call = mem::replace(future, Expr::Verbatim(TokenStream::new()));
     let mut args = Arguments::new();
     args.extend(opening.map(Expr::Verbatim));
     args.push(call);
+    let path = root.function(function, span);
     *future = Expr::Call(ExprCall {
         attrs: Vec::new(),
-        func: Box::new(Expr::Path(ExprPath { attrs: Vec::new(), qself: None, path: function })),
-        paren_token: syn::token::Paren(mixed()),
+        func: Box::new(Expr::Path(ExprPath { attrs: Vec::new(), qself: None, path })),
+        paren_token: syn::token::Paren(span),
         args,
     });
 }

@@ -55,13 +55,16 @@ pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str
         .min_by_key(|(distance, _)| *distance);
     match close {
         Some((_, candidate)) => format!("did you mean `{candidate}`?"),
-        None if known.is_empty() => "there is none".to_owned(),
-        None => format!("there are {}", list(&known)),
+        None => match known.as_slice() {
+            [] => "there is none".to_owned(),
+            [only] => format!("there is `{only}`"),
+            known => format!("there are {}", list(known)),
+        },
     }
 }
 
 /// The names in backticks, with commas between them.
-pub(crate) fn list(names: &[&str]) -> String {
+fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
 }

@@ -41,12 +41,12 @@ fn charm_impl(charm: &Charm) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     // A second `#[trace_charm]` on the type is reported on the type.
     let span = self_ty.span();
-    let head = quote_spanned!(span=> impl #impl_generics #root::Charm for #self_ty #where_clause);
-    quote! {
-        #head {
-            fn tracing_options() -> #root::Options {
+    let charm = root.at(span);
+    quote_spanned! {span=>
+        impl #impl_generics #charm::Charm for #self_ty #where_clause {
+            fn tracing_options() -> #charm::Options {
                 #(#checks)*
-                #root::Options::new(#type_name) #(#early)*
+                #charm::Options::new(#type_name) #(#early)*
             }
             #completion
         }
@@ -137,7 +137,8 @@ fn guard(function: &mut ImplItemFn, plan: &Plan) {
         let #span = #enter;
         #(#fields)*
     };
-    function.block.stmts.insert(0, verbatim(opening));
+    let start = leading_items(&function.block);
+    function.block.stmts.insert(start, verbatim(opening));
 }
 
 /// The body in a closure, then a look at the result.
@@ -246,9 +247,10 @@ fn async_body(function: &mut ImplItemFn, plan: &Plan, fields: &[TokenStream]) ->
         let argument = local("argument");
         quote_spanned!(mixed()=> let #argument = #name; let #pattern = #argument;)
     });
-    let root = &plan.root;
     let output = async_output(&function.sig.output);
-    let typed = quote_spanned! {mixed()=>
+    // At the type, which is where the compiler then says that it has it from.
+    let root = plan.root.at(output.span());
+    let typed = quote_spanned! {output.span()=>
         if false {
             return #root::__private::unreachable::<#output>();
         }
@@ -305,13 +307,19 @@ fn whole_receiver(sig: &Signature) -> Option<TokenStream> {
 /// The body, with something in front, between the user's own braces, whose edition says when
 /// temporaries are dropped.
 fn braced(block: &Block, opening: TokenStream) -> TokenStream {
-    let statements = &block.stmts;
+    let (items, statements) = block.stmts.split_at(leading_items(block));
     let mut tokens = TokenStream::new();
     block.brace_token.surround(&mut tokens, |tokens| {
+        tokens.append_all(items);
         tokens.extend(opening);
         tokens.append_all(statements);
     });
     tokens
+}
+
+/// How many items the body begins with. They stay in front: an item behind a statement is a lint.
+fn leading_items(block: &Block) -> usize {
+    block.stmts.iter().take_while(|statement| matches!(statement, Stmt::Item(_))).count()
 }
 
 /// A pattern of the signature, with the attributes that are about it.
@@ -346,18 +354,19 @@ fn hand_on(index: usize, argument: &mut PatType) -> (Ident, Pattern) {
 }
 
 /// The argument's own name where it has one, which is what documentation shows. A name that is said
-/// to be unused must not be seen used.
+/// to be unused must not be seen used, so it loses its underscore; nothing else of ours has none.
 fn argument_name(index: usize, pattern: &Pat) -> Ident {
-    match pattern {
-        Pat::Ident(PatIdent { ident, by_ref: None, subpat: None, .. }) => {
-            let name = ident.to_string();
-            match name.trim_start_matches('_') {
-                "" => local(&format!("argument_{index}")),
-                used if used.len() < name.len() => local(used),
-                _ => ident.clone(),
-            }
-        }
-        _ => local(&format!("argument_{index}")),
+    let unnamed = || local(&format!("argument_{index}"));
+    let Pat::Ident(PatIdent { ident, by_ref: None, subpat: None, .. }) = pattern else {
+        return unnamed();
+    };
+    let name = ident.to_string();
+    match name.strip_prefix('_') {
+        None => ident.clone(),
+        Some(used) => match syn::parse_str::<Ident>(used) {
+            Ok(used) if !name.starts_with("__") => Ident::new(&used.to_string(), mixed()),
+            _ => unnamed(),
+        },
     }
 }
 

@@ -3,6 +3,8 @@
 //! Takes the options and the item apart, consumes the attributes that belong to us, and decides for
 //! every function how it is traced ([`Plan`]). What comes out of here expands without a question.
 
+use std::mem;
+
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -279,10 +281,10 @@ fn planned_in_block(
     if has_attribute(&method.attrs, Attribute::Function) {
         return None;
     }
-    let own = take_attribute(&mut method.attrs, Attribute::Method);
+    let own = spend_attribute(&mut method.attrs, Attribute::Method);
     let is_explicit = own.is_some();
-    let args = own.map_or_else(FunctionArgs::default, |meta| {
-        FunctionArgs::parse(Attribute::Method, options_of(meta), errors)
+    let args = own.map_or_else(FunctionArgs::default, |options| {
+        FunctionArgs::parse(Attribute::Method, options, errors)
     });
     if args.skip || block.skip.contains(&method.sig.ident) {
         return None;
@@ -310,6 +312,9 @@ pub(crate) fn method(
     let args = FunctionArgs::parse(Attribute::Method, options, errors);
     let mut item = read_function(Attribute::Method, item, errors)?;
     drop_repeated(Attribute::Method, &mut item.attrs, errors);
+    if args.skip {
+        return Some(Function { item, plan: None });
+    }
     let is_method = item.sig.receiver().is_some() || mentions(item.to_token_stream(), "Self");
     if !is_method {
         errors.on(
@@ -317,7 +322,7 @@ pub(crate) fn method(
             "this function has no `self`; trace it with `#[trace_function]`, or put `#[trace_type]` on its `impl` block",
         );
     }
-    if !is_method || check_traceable(Attribute::Method, &item, errors).is_none() || args.skip {
+    if !is_method || check_traceable(Attribute::Method, &item, errors).is_none() {
         return Some(Function { item, plan: None });
     }
     let name = SpanName::OfSelf {
@@ -506,7 +511,7 @@ fn may_be_result(ty: &Type) -> bool {
 fn read(attribute: Attribute, item: &TokenStream, errors: &mut Errors) -> Option<Item> {
     let read = syn::parse2(item.clone());
     if read.is_err() {
-        wrong_member(attribute, item, errors);
+        errors.on(item, format!("{attribute} cannot read this item"));
     }
     read.ok()
 }
@@ -520,7 +525,12 @@ fn read_function(
     if let Ok(function) = syn::parse2(item.clone()) {
         return Some(function);
     }
-    if let Some(item) = read(attribute, item, errors) {
+    if let Ok(declared) = syn::parse2::<TraitItemFn>(item.clone()) {
+        errors.on(
+            &declared.sig.ident,
+            format!("{attribute} needs a body; put it on the methods of the trait's `impl` blocks"),
+        );
+    } else if let Some(item) = read(attribute, item, errors) {
         wrong_item(attribute, &item, errors);
     }
     None
@@ -554,18 +564,6 @@ fn advice(attribute: Attribute, item: &Item) -> &'static str {
         (Attribute::Type, _) => "put it on an `impl` block",
         (Attribute::Method, _) => "put it on a method in an `impl` block",
         (Attribute::Function, _) => "put it on a function",
-    }
-}
-
-/// What stands in a block and is no item of its own: an associated constant is an `Item` too, so
-/// what is left is a function without a body, and syntax that `syn` does not know.
-fn wrong_member(attribute: Attribute, item: &TokenStream, errors: &mut Errors) {
-    match syn::parse2::<TraitItemFn>(item.clone()) {
-        Ok(function) => errors.on(
-            &function.sig.ident,
-            format!("{attribute} needs a body; put it on the methods of an `impl` of this trait"),
-        ),
-        Err(_) => errors.on(item, format!("{attribute} cannot read this item")),
     }
 }
 
@@ -612,11 +610,16 @@ fn is_named(attribute: &syn::Attribute, name: &str) -> bool {
     last.is_some_and(|segment| segment.ident == name)
 }
 
-fn options_of(meta: Meta) -> TokenStream {
-    match meta {
+/// Takes the options out of an attribute and lets it stand without effect: it would not do to leave
+/// the author's `use` of it unused.
+fn spend_attribute(attrs: &mut [syn::Attribute], attribute: Attribute) -> Option<TokenStream> {
+    let spent = attrs.iter_mut().find(|candidate| is_named(candidate, attribute.name()))?;
+    let path = spent.path().clone();
+    let options = match mem::replace(&mut spent.meta, parse_quote!(#path(skip))) {
         Meta::List(list) => list.tokens,
         _ => TokenStream::new(),
-    }
+    };
+    Some(options)
 }
 
 /// Whether a word occurs anywhere in the tokens.

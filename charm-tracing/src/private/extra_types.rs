@@ -54,13 +54,11 @@ pub fn same_type_as<T>(_: &T) -> T {
     unreachable!("charm-tracing calls this nowhere")
 }
 
-impl<T: ?Sized> TypeOf<T> {
-    /// The listed type that this is, or points to.
-    fn listed(self, types: ExtraTypes<'_>) -> Option<&'static str> {
-        let name = any::type_name::<T>();
-        let mut names = types.iter().map(|name| name());
-        names.find(|listed| type_name::reaches(name, listed))
-    }
+/// The listed type that `T` is, or points to.
+fn listed<T: ?Sized>(types: ExtraTypes<'_>) -> Option<&'static str> {
+    let name = any::type_name::<T>();
+    let mut names = types.iter().map(|name| name());
+    names.find(|listed| type_name::reaches(name, listed))
 }
 
 thread_local! {
@@ -80,13 +78,10 @@ struct Call {
 }
 
 impl Call {
-    fn on<T: ?Sized>(
-        receiver: TypeOf<T>,
-        types: ExtraTypes<'_>,
-        site: &'static CallSite,
-    ) -> Option<Self> {
-        let type_name = is_tracing().then(|| receiver.listed(types))??;
-        Some(Self { type_name, site })
+    #[inline]
+    fn on<T: ?Sized>(types: ExtraTypes<'_>, site: &'static CallSite) -> Option<Self> {
+        let type_name = if is_tracing() { listed::<T>(types) } else { None };
+        Some(Self { type_name: type_name?, site })
     }
 
     fn enter(self) -> SpanGuard {
@@ -103,11 +98,11 @@ impl Call {
 /// Opens the span of a call on a place.
 #[inline]
 pub fn enter_call<T: ?Sized>(
-    receiver: TypeOf<T>,
+    _: TypeOf<T>,
     types: ExtraTypes<'_>,
     site: &'static CallSite,
 ) -> Option<SpanGuard> {
-    Call::on(receiver, types, site).map(Call::enter)
+    Call::on::<T>(types, site).map(Call::enter)
 }
 
 /// Closes, when it is dropped, what [`through`] opened since it was made.
@@ -141,7 +136,7 @@ fn close_above(depth: usize) {
 /// Passes the receiver of a call through and opens the call's span.
 #[inline]
 pub fn through<T>(value: T, types: ExtraTypes<'_>, site: &'static CallSite) -> T {
-    push(Call::on(type_of(&value), types, site));
+    push(Call::on::<T>(types, site));
     value
 }
 
@@ -153,7 +148,7 @@ pub fn through_part<T, P: ?Sized>(
     types: ExtraTypes<'_>,
     site: &'static CallSite,
 ) -> T {
-    push(Call::on(TypeOf::<P>(PhantomData), types, site));
+    push(Call::on::<P>(types, site));
     value
 }
 
@@ -166,23 +161,23 @@ fn push(call: Option<Call>) {
 }
 
 /// A call whose future is awaited in its span.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct AwaitedCall(Option<Call>);
 
 /// The call on a place whose future is about to be made.
 #[inline]
 pub fn await_call<T: ?Sized>(
-    receiver: TypeOf<T>,
+    _: TypeOf<T>,
     types: ExtraTypes<'_>,
     site: &'static CallSite,
 ) -> AwaitedCall {
-    AwaitedCall(Call::on(receiver, types, site))
+    AwaitedCall(Call::on::<T>(types, site))
 }
 
 /// Passes the receiver of a call through whose future is about to be made.
 #[inline]
 pub fn through_awaited<T>(value: T, types: ExtraTypes<'_>, site: &'static CallSite) -> T {
-    remember(Call::on(type_of(&value), types, site));
+    remember(Call::on::<T>(types, site));
     value
 }
 
@@ -194,7 +189,7 @@ pub fn through_part_awaited<T, P: ?Sized>(
     types: ExtraTypes<'_>,
     site: &'static CallSite,
 ) -> T {
-    remember(Call::on(TypeOf::<P>(PhantomData), types, site));
+    remember(Call::on::<P>(types, site));
     value
 }
 

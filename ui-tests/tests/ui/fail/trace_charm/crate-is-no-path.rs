@@ -1,0 +1,11 @@
+use charm_tracing::trace_charm;
+
+struct HelloCharm {
+    tracing_endpoint: Option<String>,
+    server_cert: Option<String>,
+}
+
+#[trace_charm(crate = "charm_tracing")]
+impl HelloCharm {}
+
+fn main() {}

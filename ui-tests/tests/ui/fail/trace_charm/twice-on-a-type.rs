@@ -1,0 +1,14 @@
+use charm_tracing::trace_charm;
+
+struct HelloCharm {
+    tracing_endpoint: Option<String>,
+    server_cert: Option<String>,
+}
+
+#[trace_charm]
+impl HelloCharm {}
+
+#[trace_charm()]
+impl HelloCharm {}
+
+fn main() {}
