@@ -75,6 +75,15 @@ impl Event {
     }
 
     /// [`emit`](Self::emit) for a handler that is `async`.
+    ///
+    /// ```
+    /// use charm_tracing::juju::Event;
+    ///
+    /// # async fn restart() -> u32 { 3 }
+    /// # async fn handler() {
+    /// let restarted: u32 = Event::custom("database-ready").emit_async(async |_| restart().await).await;
+    /// # }
+    /// ```
     pub async fn emit_async<R>(mut self, handle: impl AsyncFnOnce(&Self) -> R) -> R {
         let span = self.begin();
         handle(&self).with_context(span.context()).await

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::hook_tools::Databag;
 use super::relation::{NotReady, RelationChange, Relations, json, kind};
 use super::{Environment, TraceConfig};
 
@@ -156,12 +157,13 @@ impl TracingEndpointRequirer {
             return Ok(receivers.clone());
         }
         let id = self.only_relation()?;
-        let answer = self.answer(&id);
-        let receivers = answer.as_deref().unwrap_or_default();
-        let is_answered = |wanted: &Protocol| receivers.iter().any(|r| r.protocol == *wanted);
-        let is_answered = self.protocols.iter().all(is_answered);
+        let receivers = Self::answered(&id, self.relations.answer(&id)?);
+        let is_received = |wanted: &Protocol| {
+            receivers.iter().flatten().any(|receiver| receiver.protocol == *wanted)
+        };
+        let is_answered = self.protocols.iter().all(is_received);
         self.relations.request(&id, is_answered, "receivers", &self.wanted());
-        answer
+        receivers
     }
 
     fn only_relation(&self) -> Result<String, NotReady> {
@@ -175,10 +177,10 @@ impl TracingEndpointRequirer {
         }
     }
 
-    fn answer(&self, id: &str) -> Result<Vec<Receiver>, NotReady> {
+    fn answered(id: &str, databag: Option<Databag>) -> Result<Vec<Receiver>, NotReady> {
         let unanswered = || NotReady::Unanswered { id: id.to_owned() };
         let malformed = |problem| NotReady::Malformed { id: id.to_owned(), problem };
-        let databag = self.relations.answer(id)?.ok_or_else(unanswered)?;
+        let databag = databag.ok_or_else(unanswered)?;
         let receivers = json(&databag, "receivers").map_err(malformed)?.ok_or_else(unanswered)?;
         parse_receivers(&receivers).map_err(malformed)
     }
