@@ -5,6 +5,7 @@
 //! nothing of it.
 
 mod charm;
+mod fake_juju;
 pub mod hook_tools;
 mod receiver;
 mod tls;
@@ -14,7 +15,7 @@ mod tree;
 pub use charm::{CharmDir, CharmRun, Finished};
 pub use charm_tracing::assert_tree;
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
-pub use hook_tools::FakeJuju;
+pub use fake_juju::FakeJuju;
 pub use receiver::{Answer, Received, Receiver};
 pub use tls::{Authority, TlsFront};
 pub use trace::decode;

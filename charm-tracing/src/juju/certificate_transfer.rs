@@ -146,7 +146,9 @@ impl CertificateTransferRequirer {
     fn read_one(&self, id: &str) -> Result<Vec<String>, NotReady> {
         let databag = self.relations.answer(id)?.unwrap_or_default();
         let listed = version_1(&databag).transpose();
-        self.relations.request(id, listed.is_some(), "version", &Value::from(1));
+        if self.relations.is_new(id) || listed.is_none() {
+            self.relations.request(id, "version", &Value::from(1));
+        }
         let texts = match listed {
             Some(texts) => texts,
             None => said_by_units(id)?,

@@ -161,8 +161,10 @@ impl TracingEndpointRequirer {
         let is_received = |wanted: &Protocol| {
             receivers.iter().flatten().any(|receiver| receiver.protocol == *wanted)
         };
-        let is_answered = self.protocols.iter().all(is_received);
-        self.relations.request(&id, is_answered, "receivers", &self.wanted());
+        // A settled relation gives what is wanted: then nobody looks whether it was asked for.
+        if self.relations.is_new(&id) || !self.protocols.iter().all(is_received) {
+            self.relations.request(&id, "receivers", &self.wanted());
+        }
         receivers
     }
 
