@@ -192,6 +192,13 @@ impl Relations {
         self.own_event("created") == Some(id)
     }
 
+    /// Whether the event is one after which the request may be missing: the relation has changed,
+    /// another unit leads, the charm is another version.
+    pub(super) fn may_need_a_request(&self) -> bool {
+        let event = self.environment.event();
+        self.is_concerned() || matches!(event.name(), "leader-elected" | "upgrade-charm")
+    }
+
     /// Says `value` under `key` in this application's own databag, if this unit is the leader and
     /// something else stands there. That is two calls for the leader and one for everybody else,
     /// so it is for who has a reason to think so.

@@ -158,14 +158,19 @@ impl TracingEndpointRequirer {
         }
         let id = self.only_relation()?;
         let receivers = Self::answered(&id, self.relations.answer(&id)?);
-        let is_received = |wanted: &Protocol| {
-            receivers.iter().flatten().any(|receiver| receiver.protocol == *wanted)
-        };
-        // A settled relation gives what is wanted: then nobody looks whether it was asked for.
-        if self.relations.is_new(&id) || !self.protocols.iter().all(is_received) {
+        if self.is_request_due(&id, &receivers) {
             self.relations.request(&id, "receivers", &self.wanted());
         }
         receivers
+    }
+
+    /// A settled relation pays nothing for the request: once the other end has answered, nobody
+    /// looks whether it was asked before there is a reason to.
+    fn is_request_due(&self, id: &str, receivers: &Result<Vec<Receiver>, NotReady>) -> bool {
+        let Ok(receivers) = receivers else { return true };
+        let is_received = |wanted| receivers.iter().any(|receiver| receiver.protocol == wanted);
+        let is_granted = self.protocols.iter().copied().all(is_received);
+        self.relations.is_new(id) || (!is_granted && self.relations.may_need_a_request())
     }
 
     fn only_relation(&self) -> Result<String, NotReady> {
@@ -196,7 +201,8 @@ impl TracingEndpointRequirer {
 impl Default for TracingEndpointRequirer {
     fn default() -> Self {
         let environment = Environment::from_process();
-        let from_juju = environment.trace_config().map(|config| receivers_of(&config));
+        let config = environment.trace_config().filter(|config| config.http.is_some());
+        let from_juju = config.map(|config| receivers_of(&config));
         let relations = Relations::new("tracing".to_owned(), environment);
         Self::with(relations, [Protocol::OtlpHttp], from_juju)
     }
