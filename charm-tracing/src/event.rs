@@ -51,10 +51,8 @@ impl Event {
     /// It has its name and kind again, and its span is linked to the one that put it off. A token
     /// that is malformed is an event of the name `unknown`, with no link.
     pub fn deferred(token: &str) -> Self {
-        let token = Token::parse(token);
-        let mut event = Self::new(token.kind, token.name);
-        event.number = token.number;
-        event.deferral = Some(Deferral { by: token.by });
+        let mut event = read_token(token).unwrap_or_else(|| Self::custom("unknown"));
+        event.deferral.get_or_insert_default();
         event
     }
 
@@ -75,6 +73,15 @@ impl Event {
     }
 
     /// [`emit`](Self::emit) for a handler that is `async`.
+    ///
+    /// ```
+    /// use charm_tracing::juju::Event;
+    ///
+    /// # async fn restart() -> u32 { 3 }
+    /// # async fn handler() {
+    /// let restarted: u32 = Event::custom("database-ready").emit_async(async |_| restart().await).await;
+    /// # }
+    /// ```
     pub async fn emit_async<R>(mut self, handle: impl AsyncFnOnce(&Self) -> R) -> R {
         let span = self.begin();
         handle(&self).with_context(span.context()).await
@@ -107,13 +114,12 @@ impl Event {
             span.add_event("deferred", [KeyValue::new("event_name", self.name.clone())]);
             announce(format!("Deferring {}.", in_log(self, number)));
         }
-        let (by, kind) = (trace_context::traceparent(&by), self.kind);
-        format!("{by} {TOKEN_KEY}={kind}:{number}:{}", self.name)
+        write_token(self, number, &by)
     }
 
     /// Opens the span of an event that the charm emits, and says so.
     fn begin(&mut self) -> SpanHandle {
-        let span = EventSpan::open(self);
+        let span = self.open_span();
         let context = span.context().span().span_context().clone();
         let number = *self.number.get_or_insert_with(|| number_of(&context));
         if context.is_valid() {
@@ -126,24 +132,20 @@ impl Event {
         }
         span
     }
-}
 
-/// The span of one event.
-pub(crate) struct EventSpan;
-
-impl EventSpan {
-    pub(crate) fn open(event: &Event) -> SpanHandle {
+    /// Opens the event's span, and makes it current nowhere.
+    pub(crate) fn open_span(&self) -> SpanHandle {
         let mut attributes = vec![
-            KeyValue::new("event_name", event.name.clone()),
-            KeyValue::new("event_type", event.kind.as_str()),
-            KeyValue::new("deferred", event.is_deferred()),
+            KeyValue::new("event_name", self.name.clone()),
+            KeyValue::new("event_type", self.kind.as_str()),
+            KeyValue::new("deferred", self.is_deferred()),
         ];
-        attributes.extend(event.attributes.iter().cloned());
-        let deferred_by = event.deferral.as_ref().and_then(|deferral| deferral.by.clone());
+        attributes.extend(self.attributes.iter().cloned());
+        let deferred_by = self.deferral.as_ref().and_then(|deferral| deferral.by.clone());
         let links = deferred_by.map(Link::with_context).into_iter().collect();
-        let name = Name::Text(format!("event: {}", event.name).into());
+        let name = Name::Text(format!("event: {}", self.name).into());
         let span = SpanHandle::named(name, Detail { attributes, links, ..Detail::default() });
-        span.add_event(event.name.clone());
+        span.add_event(self.name.clone());
         span
     }
 }
@@ -151,36 +153,22 @@ impl EventSpan {
 /// What marks the charm's part of a token, in the form of a `tracestate`.
 const TOKEN_KEY: &str = "charm-tracing";
 
-/// What a token says.
-struct Token {
-    by: Option<SpanContext>,
-    kind: EventKind,
-    number: Option<u32>,
-    name: String,
+/// `<traceparent> charm-tracing=<kind>:<number>:<name>`
+fn write_token(event: &Event, number: u32, by: &SpanContext) -> String {
+    let (by, kind, name) = (trace_context::traceparent(by), event.kind, &event.name);
+    format!("{by} {TOKEN_KEY}={kind}:{number}:{name}")
 }
 
-impl Token {
-    fn parse(token: &str) -> Self {
-        let unknown =
-            Self { by: None, kind: EventKind::Custom, number: None, name: "unknown".to_owned() };
-        Self::read(token).unwrap_or(unknown)
-    }
-
-    /// `<traceparent> charm-tracing=<kind>:<number>:<name>`
-    fn read(token: &str) -> Option<Self> {
-        let (by, event) = token.trim().split_once(' ')?;
-        let event = event.strip_prefix(TOKEN_KEY)?.strip_prefix('=')?;
-        let mut fields = event.splitn(3, ':');
-        let kind = match fields.next()? {
-            "hook" => EventKind::Hook,
-            "action" => EventKind::Action,
-            "custom" => EventKind::Custom,
-            _ => return None,
-        };
-        let number = fields.next()?.parse().ok();
-        let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
-        Some(Self { by: trace_context::parse_traceparent(by), kind, number, name })
-    }
+fn read_token(token: &str) -> Option<Event> {
+    let (by, event) = token.trim().split_once(' ')?;
+    let event = event.strip_prefix(TOKEN_KEY)?.strip_prefix('=')?;
+    let mut fields = event.splitn(3, ':');
+    let (kind, number) = (EventKind::named(fields.next()?)?, fields.next()?);
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let mut event = Event::new(kind, name.to_owned());
+    event.number = number.parse().ok();
+    event.deferral = Some(Deferral { by: trace_context::parse_traceparent(by) });
+    Some(event)
 }
 
 /// A number for an event that began in the span at `context`.
@@ -271,7 +259,7 @@ mod tests {
             "rubbish",
             BY,
             &format!("{BY} charm-tracing=hook"),
-            &format!("{BY} charm-tracing=none:1:x"),
+            &format!("{BY} charm-tracing=other:1:x"),
             &format!("{BY} charm-tracing=hook:1:"),
             &format!("{BY} other=hook:1:x"),
         ] {

@@ -18,7 +18,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt;
 
 use crate::config::{Charm, Options};
-use crate::event::{self, EventSpan};
+use crate::event;
 use crate::juju::{self, Environment, Event, Level};
 use crate::recording::Recording;
 use crate::span::{Failure, SpanHandle};
@@ -270,7 +270,7 @@ impl Execution {
     /// Opens the event's span and runs `handle` in it. What `handle` returns is returned; an `Err`
     /// is recorded on the event's span and on the root.
     pub fn dispatch<O: Outcome>(&self, handle: impl FnOnce(&Event) -> O) -> O {
-        let span = EventSpan::open(&self.event);
+        let span = self.event.open_span();
         let attached = span.attach();
         let outcome = handle(&self.event);
         drop(attached);
@@ -279,7 +279,7 @@ impl Execution {
     }
 
     async fn dispatch_async<O: Outcome>(&self, handle: impl AsyncFnOnce(&Event) -> O) -> O {
-        let span = EventSpan::open(&self.event);
+        let span = self.event.open_span();
         let outcome = handle(&self.event).with_context(span.context()).await;
         self.record(&span, &outcome);
         outcome

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::hook_tools::{self, FakeJuju};
+use crate::fake_juju::FakeJuju;
+use crate::hook_tools;
 
 /// The directory of the charm that `tests` itself builds, for its integration tests.
 #[macro_export]

@@ -5,6 +5,7 @@
 //! nothing of it.
 
 mod charm;
+mod fake_juju;
 pub mod hook_tools;
 mod receiver;
 pub mod tls;
@@ -15,8 +16,13 @@ mod unit;
 pub use charm::{CharmDir, CharmRun, Finished};
 pub use charm_tracing::assert_tree;
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
+<<<<<<< HEAD
 pub use hook_tools::FakeJuju;
 pub use receiver::{Answer, Down, Manner, Received, Receiver, Unserved};
+=======
+pub use fake_juju::FakeJuju;
+pub use receiver::{Answer, Received, Receiver};
+>>>>>>> juju
 pub use tls::{Authority, TlsFront};
 pub use trace::decode;
 pub use tree::{Palette, Tree};

@@ -34,22 +34,22 @@ impl World {
         run.variable("TEST_CA_RELATION", "receive-ca-cert")
     }
 
-    fn run(&self, run: &CharmRun) -> String {
-        let finished = run.run();
-        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
-        finished.stdout
-    }
-
     fn say(&self, who: &str, key: &str, value: &str) {
         self.charm.juju().say(CA, who, key, value);
     }
 
     /// Runs the charm; its trace must have come.
     fn assert_trusted(&self, what: &str) {
-        self.run(&self.dispatch("update-status"));
+        stdout_of(&self.dispatch("update-status"));
         let log = self.charm.juju_log();
         assert_eq!(self.receiver.traces().len(), 1, "{what}: {log:?}");
     }
+}
+
+fn stdout_of(run: &CharmRun) -> String {
+    let finished = run.run();
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    finished.stdout
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_leader_asks_for_version_1_when_the_relation_is_made() {
         let world = World::new();
         world.charm.juju().lead(leads);
         let created = world.dispatch("receive-ca-cert-relation-created");
-        world.run(&created.in_relation(CA, "authorities"));
+        stdout_of(&created.in_relation(CA, "authorities"));
         let said = world.charm.juju().said(CA, "hello");
         assert_eq!(said.get("version").map(String::as_str), asked);
     }
@@ -130,7 +130,7 @@ fn nothing_that_can_be_used_is_one_line_and_traces_wait() {
         let world = World::new();
         world.charm.juju().lead(false);
         world.say(who, key, value);
-        let stdout = world.run(&world.dispatch("update-status"));
+        let stdout = stdout_of(&world.dispatch("update-status"));
         assert!(stdout.ends_with("configured: None, certificate: false\n"), "{value}: {stdout}");
         let log = world.charm.debug_log();
         let about_it = log.iter().filter(|line| line.contains(CA)).collect::<Vec<_>>();
@@ -155,7 +155,7 @@ fn what_the_event_did_to_the_certificates_is_told() {
     let world = World::new();
     let said = |hook: &str| {
         let run = world.dispatch(hook).in_relation(CA, "authorities");
-        let stdout = world.run(&run);
+        let stdout = stdout_of(&run);
         let line = stdout.lines().find_map(|line| line.strip_prefix("authorities change: "));
         line.map(str::to_owned)
     };

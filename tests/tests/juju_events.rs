@@ -210,3 +210,18 @@ fn a_hook_that_is_a_link_to_the_charm_is_that_hooks_event() {
     assert_eq!(trace.root().attribute("juju.dispatch_path"), Some("hooks/update-status"));
     assert_eq!(trace.find("event: update-status").attribute("event_type"), Some("hook"));
 }
+
+#[test]
+fn jujus_own_three_variables_place_the_root_in_its_trace() {
+    for (flags, is_child) in [("1", true), ("0", false), ("rubbish", false)] {
+        let (charm, receiver) = (charm(), Receiver::start());
+        let run = charm.dispatch("hooks/install").juju_4().without("TRACEPARENT");
+        let run = run.variable("JUJU_TRACE_FLAGS", flags);
+        let run = run.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint());
+        assert_eq!(run.run().code, Some(0));
+        let trace = receiver.trace();
+        let (id, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+        assert_eq!((trace.id == id, trace.root().parent == parent), (is_child, is_child));
+        assert_eq!(trace.root().links.len(), usize::from(flags == "0"), "{flags}");
+    }
+}

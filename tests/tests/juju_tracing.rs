@@ -137,13 +137,16 @@ fn while_the_last_units_depart_the_endpoint_stays() {
 
 #[test]
 fn what_juju_denies_is_one_line() {
-    let charm = settled("http://tempo:4318");
+    let charm = charm();
+    charm.juju().relate(ID, "tempo");
     // The relation goes while another event is handled.
     charm.juju().break_up(ID);
     let (stdout, _) = observe(&charm, &dispatch(&charm, "update-status"));
     let why = "`relation-get` failed: ERROR permission denied";
     assert!(stdout.starts_with(&format!("not ready: {why}\n")), "{stdout}");
-    assert_eq!(charm.juju_log()[0], format!("WARNING charm-tracing: {why}"));
+    let line = format!("WARNING charm-tracing: {why}");
+    assert_eq!(charm.juju_log().iter().filter(|said| said.contains("relation")).count(), 1);
+    assert!(charm.juju_log().contains(&line), "{:?}", charm.juju_log());
 }
 
 #[test]
@@ -217,10 +220,28 @@ fn a_backend_that_does_not_receive_what_is_wanted_is_ready_and_has_no_endpoint()
         let charm = settled("http://tempo:4318");
         charm.juju().say(ID, "tempo", "receivers", said);
         let (stdout, calls) = observe(&charm, &dispatch(&charm, "update-status"));
-        let rest =
-            "ready: true\nendpoint: none\nchange: None\nconfigured: None, certificate: false\n";
+        let rest = NOTHING.replace("ready: false", "ready: true");
         assert_eq!(stdout, format!("{first}\n{rest}"));
-        assert!(!calls.contains(&"relation-set".to_owned()), "{calls:?}");
+        assert_eq!(calls, ["relation-ids", "relation-list", "relation-get"]);
+    }
+}
+
+#[test]
+fn what_the_backend_takes_back_is_asked_for_again() {
+    for (hook, asks) in [
+        ("tracing-relation-changed", true),
+        ("leader-elected", true),
+        ("upgrade-charm", true),
+        ("update-status", false),
+    ] {
+        let charm = charm();
+        charm.juju().relate(ID, "tempo");
+        charm.juju().say(ID, "tempo", "receivers", "[]");
+        let run = dispatch(&charm, hook);
+        let is_own = hook.starts_with("tracing-");
+        observe(&charm, &if is_own { run.in_relation(ID, "tempo") } else { run });
+        let asked = charm.juju().said(ID, "hello").contains_key("receivers");
+        assert_eq!(asked, asks, "{hook}");
     }
 }
 
@@ -263,13 +284,18 @@ fn jujus_own_configuration_brings_its_own_authority() {
 
 #[test]
 fn without_jujus_configuration_a_requirer_without_a_name_is_the_relation_tracing() {
-    let (charm, receiver) = (charm(), Receiver::start());
-    charm.juju().relate(ID, "tempo");
-    charm.juju().offer(ID, "tempo", &receiver.endpoint());
-    let run = charm.dispatch("hooks/update-status").juju_4().variable("TEST_TRACING_DEFAULT", "1");
-    let (_, calls) = observe(&charm, &run);
-    assert_eq!(calls, ["relation-ids", "relation-list", "relation-get"]);
-    assert_eq!(receiver.traces().len(), 1);
+    // This crate does not speak gRPC: that alone is no backend.
+    for grpc in ["", "juju:4317"] {
+        let (charm, receiver) = (charm(), Receiver::start());
+        charm.juju().relate(ID, "tempo");
+        charm.juju().offer(ID, "tempo", &receiver.endpoint());
+        let run = charm.dispatch("hooks/update-status").juju_4();
+        let run = run.variable("TEST_TRACING_DEFAULT", "1");
+        let run = run.variable("JUJU_CHARM_TRACE_CONFIG_GRPC", grpc);
+        let (_, calls) = observe(&charm, &run);
+        assert_eq!(calls, ["relation-ids", "relation-list", "relation-get"]);
+        assert_eq!(receiver.traces().len(), 1);
+    }
 }
 
 #[test]

@@ -144,16 +144,16 @@ impl CertificateTransferRequirer {
     }
 
     fn read_one(&self, id: &str) -> Result<Vec<String>, NotReady> {
-        let malformed = |problem| NotReady::Malformed { id: id.to_owned(), problem };
-        let databag = self.relations.answer(id);
-        let first = databag.as_ref().ok().and_then(Option::as_ref);
-        let listed = first.and_then(|databag| version_1(databag).transpose());
-        self.relations.request(id, listed.is_some(), "version", &Value::from(1));
-        databag?;
+        let databag = self.relations.answer(id)?.unwrap_or_default();
+        let listed = version_1(&databag).transpose();
+        if self.relations.is_new(id) || listed.is_none() {
+            self.relations.request(id, "version", &Value::from(1));
+        }
         let texts = match listed {
-            Some(texts) => texts.map_err(malformed)?,
+            Some(texts) => texts,
             None => said_by_units(id)?,
         };
+        let texts = texts.map_err(|problem| NotReady::Malformed { id: id.to_owned(), problem })?;
         if texts.iter().all(|text| certificates_in(text).is_empty()) {
             return Err(NotReady::Unanswered { id: id.to_owned() });
         }
@@ -167,15 +167,13 @@ impl ServerCert for CertificateTransferRequirer {
     }
 }
 
-/// What all units at the other end say, in version 0.
-fn said_by_units(id: &str) -> Result<Vec<String>, NotReady> {
-    let mut texts = Vec::new();
-    for unit in hook_tools::remote_units(id)? {
-        let databag = hook_tools::unit_databag(id, &unit)?;
-        let malformed = |problem| NotReady::Malformed { id: id.to_owned(), problem };
-        texts.extend(version_0(&databag).map_err(malformed)?);
-    }
-    Ok(texts)
+/// What all units at the other end say, in version 0; or what is wrong with it.
+fn said_by_units(id: &str) -> Result<Result<Vec<String>, String>, NotReady> {
+    let units = hook_tools::remote_units(id)?;
+    let databags: Result<Vec<Databag>, _> =
+        units.iter().map(|unit| hook_tools::unit_databag(id, unit)).collect();
+    let texts: Result<Vec<Vec<String>>, String> = databags?.iter().map(version_0).collect();
+    Ok(texts.map(|texts| texts.concat()))
 }
 
 /// `certificates` of an application's databag; absent in version 0.

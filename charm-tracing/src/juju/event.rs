@@ -40,7 +40,7 @@ pub struct Event {
 }
 
 /// Where an event was put off.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Deferral {
     /// The span that put it off; absent where that was not traced.
     pub(crate) by: Option<SpanContext>,
@@ -165,6 +165,11 @@ impl EventKind {
             Self::Custom => "custom",
             Self::Absent => "none",
         }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Hook, Self::Action, Self::Custom, Self::Absent];
+        all.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

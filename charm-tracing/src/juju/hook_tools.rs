@@ -17,6 +17,9 @@ use serde_json::{Map, Value};
 use super::redact::redact;
 use crate::process::{ProcessSpan, in_words};
 
+/// How much of a line of an error is worth recording, in characters.
+const LONGEST_LINE: usize = 500;
+
 /// A call of one of Juju's hook tools, to be completed and [`run`](HookTool::run).
 ///
 /// ```no_run
@@ -91,11 +94,18 @@ impl HookTool {
             return text.map_err(|_invalid| self.error(Cause::NotText));
         }
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let said = match stderr.lines().find(|line| !line.trim().is_empty()) {
-            Some(line) => redact(line.trim(), self.given().iter().map(AsRef::as_ref)),
+        let said = match stderr.lines().map(str::trim).find(|line| !line.is_empty()) {
+            Some(line) => self.redacted(line),
             None => in_words(output.status),
         };
         Err(self.error(Cause::Failed { exit_code: output.status.code(), said, stderr }))
+    }
+
+    /// The line without anything that the tool was told.
+    fn redacted(&self, line: &str) -> String {
+        let given = self.given();
+        let redacted = redact(line, given.iter().map(AsRef::as_ref));
+        redacted.chars().take(LONGEST_LINE).collect()
     }
 
     /// Everything that the tool was told, as text.

@@ -4,6 +4,8 @@
 //! secrets. So whatever of an error message also occurs in what the tool was given is hidden; too
 //! much rather than too little.
 
+use std::collections::HashSet;
+
 /// What stands in the place of what is hidden.
 const HIDDEN: &str = "***";
 
@@ -17,25 +19,28 @@ const OPTIONS: [&str; 8] =
 
 /// `line` without anything that `given` holds.
 pub(super) fn redact<'a>(line: &str, given: impl IntoIterator<Item = &'a str>) -> String {
-    let characters: Vec<char> = line.chars().collect();
-    let mut is_hidden = vec![false; characters.len()];
+    let line: Vec<char> = line.chars().collect();
+    let mut is_hidden = vec![false; line.len()];
     for value in given.into_iter().filter(|value| !OPTIONS.contains(value)) {
         let value: Vec<char> = value.chars().collect();
-        hide(&characters, &value, &mut is_hidden);
+        hide(&line, &value, &mut is_hidden);
     }
-    without(&characters, &is_hidden)
+    without(&line, &is_hidden)
 }
 
 /// Marks what of `line` occurs in `value`.
 fn hide(line: &[char], value: &[char], is_hidden: &mut [bool]) {
-    let part = value.len().min(SHORTEST_PART);
-    if part == 0 {
+    let length = value.len().min(SHORTEST_PART);
+    if length == 0 {
         return;
     }
-    for start in 0..(line.len() + 1).saturating_sub(part) {
-        let end = start + part;
-        let is_part = value.windows(part).any(|window| window == &line[start..end]);
-        if is_part && (part == SHORTEST_PART || is_word(line, start, end)) {
+    // Values may be large, lines are not: so each is walked through once.
+    let parts_of_line: HashSet<&[char]> = line.windows(length).collect();
+    let shared: HashSet<&[char]> =
+        value.windows(length).filter(|part| parts_of_line.contains(part)).collect();
+    for (start, part) in line.windows(length).enumerate() {
+        let end = start + length;
+        if shared.contains(part) && (length == SHORTEST_PART || is_word(line, start, end)) {
             is_hidden[start..end].fill(true);
         }
     }

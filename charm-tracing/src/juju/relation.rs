@@ -148,11 +148,9 @@ impl Relations {
     pub(super) fn change(&self, is_ready: impl FnOnce() -> bool) -> Option<RelationChange> {
         let event = self.environment.event();
         let what = event.name().strip_prefix(&self.name)?;
-        match what {
-            "-relation-changed" if is_ready() => Some(RelationChange::Updated),
-            "-relation-changed" | "-relation-broken" => Some(RelationChange::Removed),
-            _ => None,
-        }
+        let is_change = matches!(what, "-relation-changed" | "-relation-broken");
+        let after = || if is_ready() { RelationChange::Updated } else { RelationChange::Removed };
+        is_change.then(after)
     }
 
     /// The ids of the relations that there are, without one that is being broken.
@@ -189,21 +187,25 @@ impl Relations {
         }
     }
 
+    /// Whether the event is that the relation has just been made.
+    pub(super) fn is_new(&self, id: &str) -> bool {
+        self.own_event("created") == Some(id)
+    }
+
+    /// Whether the event is one after which the request may be missing: the relation has changed,
+    /// another unit leads, the charm is another version.
+    pub(super) fn may_need_a_request(&self) -> bool {
+        let event = self.environment.event();
+        self.is_concerned() || matches!(event.name(), "leader-elected" | "upgrade-charm")
+    }
+
     /// Says `value` under `key` in this application's own databag, if this unit is the leader and
-    /// something else stands there.
-    ///
-    /// It is due when the relation has just been made, and as long as the other end does not give
-    /// what is wanted: so that a settled relation costs no call.
-    pub(super) fn request(&self, id: &str, is_answered: bool, key: &str, value: &Value) {
-        let is_due = !is_answered || self.own_event("created") == Some(id);
-        if !is_due {
-            return;
-        }
+    /// something else stands there. That is two calls for the leader and one for everybody else,
+    /// so it is for who has a reason to think so.
+    pub(super) fn request(&self, id: &str, key: &str, value: &Value) {
         if let Err(problem) = self.try_request(id, key, value) {
-            self.say(
-                Level::Warning,
-                &format!("nothing could be asked of relation {id}: {problem}"),
-            );
+            let what = format!("nothing could be asked of relation {id}: {problem}");
+            self.say(Level::Warning, &what);
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::hook_tools::Databag;
 use super::relation::{NotReady, RelationChange, Relations, json, kind};
 use super::{Environment, TraceConfig};
 
@@ -156,12 +157,20 @@ impl TracingEndpointRequirer {
             return Ok(receivers.clone());
         }
         let id = self.only_relation()?;
-        let answer = self.answer(&id);
-        let receivers = answer.as_deref().unwrap_or_default();
-        let is_answered = |wanted: &Protocol| receivers.iter().any(|r| r.protocol == *wanted);
-        let is_answered = self.protocols.iter().all(is_answered);
-        self.relations.request(&id, is_answered, "receivers", &self.wanted());
-        answer
+        let receivers = Self::answered(&id, self.relations.answer(&id)?);
+        if self.is_request_due(&id, &receivers) {
+            self.relations.request(&id, "receivers", &self.wanted());
+        }
+        receivers
+    }
+
+    /// A settled relation pays nothing for the request: once the other end has answered, nobody
+    /// looks whether it was asked before there is a reason to.
+    fn is_request_due(&self, id: &str, receivers: &Result<Vec<Receiver>, NotReady>) -> bool {
+        let Ok(receivers) = receivers else { return true };
+        let is_received = |wanted| receivers.iter().any(|receiver| receiver.protocol == wanted);
+        let is_granted = self.protocols.iter().copied().all(is_received);
+        self.relations.is_new(id) || (!is_granted && self.relations.may_need_a_request())
     }
 
     fn only_relation(&self) -> Result<String, NotReady> {
@@ -175,10 +184,10 @@ impl TracingEndpointRequirer {
         }
     }
 
-    fn answer(&self, id: &str) -> Result<Vec<Receiver>, NotReady> {
+    fn answered(id: &str, databag: Option<Databag>) -> Result<Vec<Receiver>, NotReady> {
         let unanswered = || NotReady::Unanswered { id: id.to_owned() };
         let malformed = |problem| NotReady::Malformed { id: id.to_owned(), problem };
-        let databag = self.relations.answer(id)?.ok_or_else(unanswered)?;
+        let databag = databag.ok_or_else(unanswered)?;
         let receivers = json(&databag, "receivers").map_err(malformed)?.ok_or_else(unanswered)?;
         parse_receivers(&receivers).map_err(malformed)
     }
@@ -192,7 +201,8 @@ impl TracingEndpointRequirer {
 impl Default for TracingEndpointRequirer {
     fn default() -> Self {
         let environment = Environment::from_process();
-        let from_juju = environment.trace_config().map(|config| receivers_of(&config));
+        let config = environment.trace_config().filter(|config| config.http.is_some());
+        let from_juju = config.map(|config| receivers_of(&config));
         let relations = Relations::new("tracing".to_owned(), environment);
         Self::with(relations, [Protocol::OtlpHttp], from_juju)
     }
