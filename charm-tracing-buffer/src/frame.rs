@@ -79,9 +79,9 @@
 //! 1. The newest valid slot counts. If the other one is not valid, frames that continue the sequence at `tail` are taken
 //!    in: the damaged slot may have been the newer. (The first write to a file fills both.)
 //! 2. When a frame that should be there is not (bad header or payload checksum, file too short), every frame in the
-//!    live range is verified; what is between intact ones is covered by fillers, and the losses are counted: gaps in
-//!    the sequence are lost records, gaps in the event numbers lost events. Flag 1 makes an interrupted repair begin
-//!    again. Damage to a payload is found when the payload is read.
+//!    live range is verified and what is between intact ones is covered by fillers. Lost are the records and events that
+//!    the header counted and that are not found. Flag 1 makes an interrupted repair begin again. Damage to a payload is
+//!    found when the payload is read.
 //! 3. When no slot is valid, all intact frames of the file from the newest one's "oldest sequence" on are live. The
 //!    metadata is lost, as are acknowledgements since the newest push: those records come again.
 //!
@@ -96,7 +96,7 @@
 //! | crash (kill, or loss of power with `Durability::Sync`) | after reopening |
 //! |---|---|
 //! | while the frame is written | the push never happened |
-//! | slot on disk, frame not or in part | that one record, never acknowledged, is reported as lost; nothing else |
+//! | slot on disk, frame not or in part | that record, never acknowledged, is reported as lost; what went for it is gone |
 //! | frame on disk, slot not or in part | the push never happened, or (torn slot) it did |
 //! | after the sync, before `push` returns | it happened |
 //! | between an eviction of its own and the frame | the evicted events are gone, the push never happened |

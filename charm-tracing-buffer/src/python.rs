@@ -23,7 +23,7 @@ use crate::error::{Fault, Reason};
 use crate::frame::{self, Extent, HEADER_LEN, SLOT_LEN, SLOT_OFFSETS, State};
 use crate::store::Store;
 use crate::walk::{Front, Origin};
-use crate::{Buffer, CHUNK, EventKey, Newest, to_usize};
+use crate::{Buffer, CHUNK, EventKey, Newest, SMALLEST_MAX_BYTES, to_usize};
 
 /// What the Python library writes between two records.
 const SEPARATOR: &[u8; 33] = b"__CHARM_TRACING_BUFFER_SPAN_SEP__";
@@ -406,6 +406,7 @@ impl<S: Store> Buffer<S> {
         }
         while let [moved, left] = next.python
             && left.len > 0
+            && (moved.len > 0 || left.end() > self.end())
         {
             let step = left.offset.saturating_sub(moved.end()).min(left.len);
             self.copy(left.offset, moved.end(), step)?;
@@ -420,19 +421,20 @@ impl<S: Store> Buffer<S> {
             self.commit(next)?;
             self.store.sync()?;
         }
-        let [moved, _] = next.python;
-        next.python = [Extent::default(), moved];
-        next.head = frame::align_up(moved.end());
+        let records = copy_of(&next);
+        next.python = [Extent::default(), records];
+        next.head = frame::align_up(records.end());
         next.tail = next.head;
         self.commit(next)?;
         self.set_len(next.tail)?;
         Ok(())
     }
 
-    /// Whether moving records down was begun, and not ended.
+    /// Whether moving records down was begun, and not ended, with room enough to go on.
     pub(crate) fn is_moving_python(&self) -> bool {
-        let [moved, _] = self.state.python;
-        moved.len > 0 && moved.offset == HEADER_LEN
+        let [moved, left] = self.state.python;
+        let room = left.offset.saturating_sub(moved.end());
+        moved.len > 0 && moved.offset == HEADER_LEN && room >= left.len.min(SMALLEST_MAX_BYTES / 64)
     }
 
     /// Copies bytes within the file, in pieces.
@@ -463,7 +465,7 @@ fn decode_journal(journal: &[u8]) -> Option<(State, &[u8])> {
     (plausible && u32::from_le_bytes(*sum) == frame::checksum(covered)).then_some((next, displaced))
 }
 
-/// Where the displaced bytes are in the state after an import: before the rest, if there is any.
+/// The first extent that is not empty: after an import that of the displaced bytes, after a move that of all.
 fn copy_of(next: &State) -> Extent {
     let [first, second] = next.python;
     if first.len > 0 { first } else { second }

@@ -299,6 +299,8 @@ impl<S: Store> Buffer<S> {
         let (head, oldest) = oldest;
         let head_sequence = newest.oldest_sequence.min(oldest.sequence);
         let next_sequence = newest.sequence.saturating_add(1);
+        let records = next_sequence.saturating_sub(head_sequence);
+        let events = newest.event.saturating_sub(oldest.event).saturating_add(1);
         let id = self.store.fresh_id();
         Ok(Some(State {
             head,
@@ -306,8 +308,8 @@ impl<S: Store> Buffer<S> {
             wrap: if head > newest_at { frame::align_up(self.file_len) } else { 0 },
             head_sequence,
             next_sequence,
-            records: next_sequence.saturating_sub(head_sequence),
-            events: newest.event.saturating_sub(oldest.event).saturating_add(1),
+            records,
+            events: events.min(records),
             head_event: oldest.event.min(newest.event),
             last_event: newest.event,
             last_key: newest.key,
