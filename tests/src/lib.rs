@@ -16,13 +16,8 @@ mod unit;
 pub use charm::{CharmDir, CharmRun, Finished};
 pub use charm_tracing::assert_tree;
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
-<<<<<<< HEAD
-pub use hook_tools::FakeJuju;
-pub use receiver::{Answer, Down, Manner, Received, Receiver, Unserved};
-=======
 pub use fake_juju::FakeJuju;
-pub use receiver::{Answer, Received, Receiver};
->>>>>>> juju
+pub use receiver::{Answer, Down, Manner, Received, Receiver, Unserved};
 pub use tls::{Authority, TlsFront};
 pub use trace::decode;
 pub use tree::{Palette, Tree};

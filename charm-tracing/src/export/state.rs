@@ -31,6 +31,7 @@ pub(crate) struct State {
 
 /// What the log says about delivery, so that it is said once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is said or not, whatever the others are")]
 pub(crate) struct Said {
     /// Traces wait on disk.
     pub(crate) waiting: bool,
