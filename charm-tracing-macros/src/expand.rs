@@ -10,8 +10,8 @@ use quote::{format_ident, quote, quote_spanned, ToTokens, TokenStreamExt};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    parse_quote, Block, Expr, FnArg, Ident, ImplItem, ImplItemFn, Pat, PatIdent, PatType,
-    ReturnType, Signature, Stmt, Type,
+    parse_quote, parse_quote_spanned, Block, Expr, FnArg, Ident, ImplItem, ImplItemFn, Pat,
+    PatIdent, PatType, ReturnType, Signature, Stmt, Type,
 };
 
 use crate::args::{Err, Setting, MIN_BUFFER_SIZE_MIB};
@@ -105,12 +105,7 @@ pub(crate) fn block(mut block: item::Block) -> TokenStream {
     block.item.into_token_stream()
 }
 
-/// Expands `#[trace_method]`.
-pub(crate) fn method(function: Function) -> TokenStream {
-    self::function(function)
-}
-
-/// Expands `#[trace_function]`.
+/// Expands `#[trace_method]` and `#[trace_function]`.
 pub(crate) fn function(mut function: Function) -> TokenStream {
     if let Some(plan) = &function.plan {
         trace(&mut function.item, plan);
@@ -404,9 +399,11 @@ fn fields(plan: &Plan, span: &TokenStream) -> Vec<TokenStream> {
     let root = &plan.root;
     let fields = plan.fields.iter().map(|field| {
         let (key, value) = (&field.key, &field.value);
-        let value: Expr = parse_quote!(&#value);
-        let value =
-            quote_spanned!(field.value.span()=> #root::__private::Field::of(#value).value());
+        // At the value, where a type that cannot be one is reported.
+        let here = value.span();
+        let charm = root.at(here);
+        let value: Expr = parse_quote_spanned!(here=> &#value);
+        let value = quote_spanned!(here=> #charm::__private::Field::of(#value).value());
         quote_spanned!(mixed()=> #root::__private::set_field(#span, #key, || #value);)
     });
     fields.collect()

@@ -1,10 +1,11 @@
 //! An expansion raises no lint, and silences none of its author's: crates that are checked by clippy
-//! plain and traced, and what is said about them compared line by line.
+//! plain and traced, and what is said about them compared line by line. And the corpus in the edition
+//! that this crate is not of.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Mutex;
 
 const PLAIN: [&str; 2] = ["", ""];
@@ -15,8 +16,8 @@ const EXTRA_TYPES: [&str; 2] =
 /// One build at a time: they share a target directory.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-/// What clippy says about a crate: `place: level: message`, a line each.
-fn said_about(name: &str, edition: &str, source: &str) -> BTreeSet<String> {
+/// Runs cargo in a crate of its own.
+fn cargo(arguments: &[&str], name: &str, edition: &str, source: &str) -> Output {
     let _building = BUILDING.lock();
     let crates = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = crates.join(name);
@@ -30,10 +31,15 @@ fn said_about(name: &str, edition: &str, source: &str) -> BTreeSet<String> {
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     fs::copy(workspace.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     fs::write(folder.join("src/lib.rs"), source).unwrap();
-    let mut clippy = Command::new(env!("CARGO"));
-    clippy.args(["clippy", "--offline", "--quiet", "--message-format=short"]);
-    clippy.current_dir(&folder).env("CARGO_TARGET_DIR", crates.join("target"));
-    let output = clippy.env_remove("RUSTFLAGS").output().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).args(["--offline", "--quiet"]).current_dir(&folder);
+    cargo.env("CARGO_TARGET_DIR", crates.join("target")).env_remove("RUSTFLAGS");
+    cargo.output().unwrap()
+}
+
+/// What clippy says about a crate: `place: level: message`, a line each.
+fn said_about(name: &str, edition: &str, source: &str) -> BTreeSet<String> {
+    let output = cargo(&["clippy", "--message-format=short"], name, edition, source);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{name} does not compile:\n{said}");
     let lines = said.lines().filter(|line| line.contains(".rs:"));
@@ -112,4 +118,16 @@ fn the_traced_corpus_raises_no_lint_that_the_plain_one_does_not() {
         let raised: Vec<_> = about_corpus(module).difference(&plain).cloned().collect();
         assert_eq!(raised, Vec::<String>::new(), "raised in {module}");
     }
+}
+
+/// When temporaries are dropped depends on the edition.
+#[test]
+fn the_corpus_does_the_same_in_edition_2021() {
+    let source = include_str!("corpus.rs")
+        .replace("#[path = \"corpus\"]", &format!("#[path = {:?}]", corpus_folder()))
+        .replace("#![deny(warnings", "#![allow(dead_code");
+    let output = cargo(&["test", "--lib"], "corpus-2021", "2021", &source);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
 }
