@@ -415,7 +415,7 @@ fn a_method_in_a_block_that_is_not_traced_is_named_after_its_type() {
     let trace = capture(|| {
         let generic = inner::Generic("said");
         generic.standalone().unwrap_err();
-        drop(inner::Generic::<u8>::named());
+        assert!(inner::Generic::<u8>::named().is_none());
         run_to_end(generic.future());
     });
     let span = trace.find("method call: Generic::standalone");

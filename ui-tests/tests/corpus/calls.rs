@@ -411,6 +411,53 @@ block! {
             self.client.get()
         }
 
+        fn positions(&mut self) -> Option<u32> {
+            let mut sum = 0;
+            for number in 0..self.list.len() {
+                sum += number;
+            }
+            for number in self.client.pure()..self.client.pure() + 2 {
+                sum += number as usize;
+            }
+            let Some(first) = self.list.first() else { return None };
+            let Some(last) = self.list.last() else { return None };
+            while self.client.get() < 3 {}
+            if self.client.get() == self.client.get() || !self.list.is_empty() {
+                sum += 1;
+            }
+            match self.client.get() {
+                0 => self.client.get() + 1,
+                n if n == self.client.pure() => self.client.get() - 1,
+                _ => -(self.client.get() as i32) as u32,
+            };
+            self.client.name_mut().clear();
+            *self.client.name_mut() = self.list[0].name().to_uppercase();
+            let text = &*self.client.name();
+            let slice = &self.list[..self.list.len()];
+            let closure = |add: usize| self.client.name().len() + add;
+            let called = (|| self.client.name().len())();
+            let range = self.client.pure()..=self.client.pure();
+            let tuple = (self.client.get(), [self.client.get()], Some(self.client.get()));
+            let structure = Packed { byte: 1, word: self.client.get() };
+            { self.client.get() };
+            if first.get() > 1000 { self.client.get() } else { last.get() };
+            let size = sum + text.len() + slice.len() + closure(1) + called + tuple.1.len();
+            let cast = self.client.get() as usize;
+            self.client.get().checked_add(range.count() as u32 + structure.word + (size + cast) as u32)
+        }
+
+        fn tail_operator(&self) -> u32 {
+            self.client.get() + self.client.get()
+        }
+
+        fn tail_index(&self) -> u32 {
+            self.client.name().as_bytes()[0] as u32
+        }
+
+        fn tail_field(&mut self) -> usize {
+            self.shared.borrowed().set(2).dropped.0.len()
+        }
+
         fn chains(&self) -> Vec<String> {
             let mut lengths: Vec<usize> = self
                 .list
@@ -508,6 +555,10 @@ pub(crate) fn run() {
     let shared = Arc::new(std::sync::Mutex::new(2));
     log(run_to_end(must_be_send(Charm::sendable(shared, "banana".to_owned()))).to_string());
     log(charm.attributes().to_string());
+    log(format!("{:?}", charm.positions()));
+    log(charm.tail_operator().to_string());
+    log(charm.tail_index().to_string());
+    log(charm.tail_field().to_string());
     log(format!("{:?}", charm.chains()));
     log(charm.list.twice().to_string());
     log(Generic(&1_u32, vec![2, 3]).sum().to_string());
