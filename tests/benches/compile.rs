@@ -213,12 +213,12 @@ const METHODS: [&str; 10] = [
         self.count = self.client.get();
         self.jobs.clear();
     }",
-    r#"    pub fn stop(&mut self, reason: &str) {
+    r"    pub fn stop(&mut self, reason: &str) {
         if reason.len() > 3 {
             self.jobs.retain(|job| job != reason);
         }
         self.count = 0;
-    }"#,
+    }",
     r#"    pub fn log(&self, level: u8) {
         let text = match level {
             0 => "debug".to_owned(),
@@ -233,14 +233,14 @@ const METHODS: [&str; 10] = [
     r"    pub fn first(&self) -> Option<&str> {
         self.jobs.first().map(|job| job.as_str())
     }",
-    r#"    pub fn render(&self, separator: &str) -> String {
+    r"    pub fn render(&self, separator: &str) -> String {
         let mut text = String::new();
         for job in &self.jobs {
             text.push_str(job);
             text.push_str(separator);
         }
         text
-    }"#,
+    }",
     r"    pub fn is_ready(&self) -> bool {
         self.count > 0 && self.client.get() > 1 && !self.jobs.is_empty()
     }",
