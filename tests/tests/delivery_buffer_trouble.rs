@@ -1,5 +1,7 @@
 //! A buffer that cannot be used: nothing to the charm, one line in the log, and live traces go on.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -99,9 +101,12 @@ fn damage_takes_what_it_hit_and_nothing_else() {
     live.note("one of 6 records damaged", SPANS + 1, receiver.spans_sent_twice());
 }
 
+/// What is done to a buffer file.
+type Damage = fn(&Path);
+
 #[test]
 fn every_kind_of_damage_is_nothing_to_the_charm() {
-    let damages: [(&str, fn(&Path)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("empty", |path| fs::write(path, "").unwrap()),
         ("header gone", |path| overwrite(path, 0, 8192)),
         ("half", |path| {

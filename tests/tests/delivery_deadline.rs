@@ -1,10 +1,13 @@
 //! One deadline over everything that tracing does at the end of an execution, measured from
 //! outside: whatever hangs, the hook goes on, and the trace waits.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -147,24 +150,33 @@ fn draining_ends_with_the_deadline_and_goes_on_the_next_time() {
 }
 
 #[test]
-fn a_log_that_hangs_costs_one_deadline_at_most() {
-    let down = Down::reserve();
-    let mut unit = unit_for(&down.endpoint());
+fn a_log_that_hangs_costs_one_deadline_at_most_whatever_else_hangs() {
+    let (down, deaf) = (Down::reserve(), Down::reserve().deaf());
+    let backends = [("juju-log hangs", down.endpoint()), ("both hang", deaf.endpoint())];
+    for (situation, endpoint) in backends {
+        let mut unit = unit_for(&endpoint);
+        let fifo = put_hanging_log_before_the_others(&mut unit);
+        let handled = unit.handle("first");
+        handled.assert_held_at_most(1.1);
+        assert!(handled.held > 0.5, "it did not hang: {handled:#?}");
+        assert_eq!(unit.waiting(), 1);
+        handled.note(situation, 0, 0);
+        // Lets the tool go.
+        fs::OpenOptions::new().write(true).read(true).open(fifo).unwrap();
+    }
+}
+
+/// Gives the unit a `juju-log` that waits for somebody to write into a pipe; the pipe.
+fn put_hanging_log_before_the_others(unit: &mut Unit) -> PathBuf {
     let (tools, fifo) = (unit.charm.state().join("hanging"), unit.charm.state().join("fifo"));
-    fs::create_dir(&tools).unwrap();
     let tool = tools.join("juju-log");
-    // It waits for somebody to write into the pipe, which nobody does before the test's end.
     let script = format!("#!/bin/sh\nmkfifo {0} 2>/dev/null\nread line < {0}\n", fifo.display());
+    fs::create_dir(&tools).unwrap();
     fs::write(&tool, script).unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
     let path = std::env::var("PATH").unwrap();
     unit.set("PATH", &format!("{}:{path}", tools.display()));
-    let handled = unit.handle("first");
-    handled.assert_held_at_most(1.1);
-    assert!(handled.held > 0.5, "it did not hang: {handled:#?}");
-    handled.note("juju-log that hangs", 0, 0);
-    // Lets the tool go.
-    let _ = fs::OpenOptions::new().write(true).read(true).open(&fifo).map(drop);
+    fifo
 }
 
 /// A name service that takes every question and answers none, for one process: glibc asks a socket

@@ -1,6 +1,8 @@
 //! How a backlog leaves: after the live trace, oldest first, in few requests, each acknowledged for
 //! itself.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 use std::process::{Child, Stdio};
 
 use charm_tracing_tests::{

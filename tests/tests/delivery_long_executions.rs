@@ -1,6 +1,8 @@
 //! Long executions: what is finished leaves for the disk as they go, so that an end by force loses
 //! little; at their own end everything leaves together.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;

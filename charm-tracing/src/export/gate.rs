@@ -120,7 +120,7 @@ mod tests {
             match status {
                 200..=299 => assert_eq!(verdict, Verdict::Accepted { rejected: None }),
                 300..=399 | 429 | 502 | 503 | 504 => {
-                    assert!(matches!(verdict, Verdict::Later { .. }))
+                    assert!(matches!(verdict, Verdict::Later { .. }));
                 }
                 _ => assert!(matches!(verdict, Verdict::Never { .. }), "{status}"),
             }
