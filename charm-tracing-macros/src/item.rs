@@ -373,7 +373,8 @@ impl Plan {
     /// `None` where a function cannot be traced at all.
     fn of(item: &ImplItemFn, args: FunctionArgs, name: SpanName, root: &Root) -> Option<Self> {
         let is_naked = item.attrs.iter().any(|attribute| is_named(attribute, "naked"));
-        if item.sig.constness.is_some() || is_naked {
+        let is_compiled_out = !cfg!(feature = "enabled");
+        if item.sig.constness.is_some() || is_naked || is_compiled_out {
             return None;
         }
         Some(Self {

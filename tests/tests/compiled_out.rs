@@ -90,6 +90,10 @@ fn the_charm_runs_as_ever_and_the_exporter_is_gone() {
     assert_eq!(stdout, "hello install to http://127.0.0.1:1\n", "{stderr}");
     assert_eq!((run.status.code(), stderr.as_ref()), (Some(1), "Error: as ever\n"));
 
+    let program = fs::read(folder.join("target/debug/untraced")).unwrap();
+    let name = b"method call: ";
+    assert!(!program.windows(name.len()).any(|bytes| bytes == name), "the attributes vanish");
+
     let tree = cargo(&folder, &["tree", "--edges", "normal", "--prefix", "none"]);
     let tree = String::from_utf8_lossy(&tree.stdout);
     assert!(tree.contains("charm-tracing v"), "{tree}");
