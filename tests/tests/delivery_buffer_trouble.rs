@@ -98,7 +98,7 @@ fn damage_takes_what_it_hit_and_nothing_else() {
     assert!(live.warning().contains("5 executions that waited were delivered"), "{live:#?}");
     assert_eq!(unit.waiting(), 0);
     assert_eq!(unit.handle("next").warnings, [""; 0]);
-    live.note("one of 6 records damaged", SPANS + 1, receiver.spans_sent_twice());
+    live.note("one of 6 records damaged", SPANS + 2, receiver.spans_sent_twice());
 }
 
 /// What is done to a buffer file.
