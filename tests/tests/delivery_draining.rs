@@ -148,7 +148,7 @@ fn a_failure_in_the_middle_of_a_drain_resends_nothing_that_was_accepted() {
         assert_eq!(receiver.events(), ["live", "bulky-0", "bulky-1"]);
         unit.let_back_off_pass();
         let next = unit.handle("next");
-        assert!(next.warning().contains("1 execution that waited were"), "{next:#?}");
+        assert!(next.warning().contains("1 execution that waited was"), "{next:#?}");
         let mut came = receiver.events();
         came.retain(|event| event.starts_with("bulky"));
         assert_eq!(came, waiting);

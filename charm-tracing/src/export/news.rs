@@ -92,7 +92,8 @@ impl News {
             count => format!(", {} had been given up", executions(count)),
         };
         let waited = mem::take(&mut state.said.waiting);
-        waited.then(|| format!("{} that waited were delivered{given_up}", executions(delivered)))
+        let were = if delivered == 1 { "was" } else { "were" };
+        waited.then(|| format!("{} that waited {were} delivered{given_up}", executions(delivered)))
     }
 
     fn refusals(&self, queue: &mut Queue) -> Option<String> {
