@@ -81,6 +81,12 @@ impl Recording {
             let (collector, flusher) = (Arc::clone(&self.collector), Arc::clone(&flusher));
             self.watch = Watch::start(move || flusher.flush(collector.close()));
         }
+        let (root, collector) = (self.root.key.clone(), Arc::clone(&self.collector));
+        let last_words = Arc::clone(&flusher);
+        span::before_abort(Some(Box::new(move |failure| {
+            root.fail(failure);
+            last_words.flush(collector.close());
+        })));
         self.collector.leave_through(move |spans| flusher.flush(spans));
     }
 
@@ -92,6 +98,7 @@ impl Recording {
             watch.execution_ends();
         }
         drop(attached);
+        span::before_abort(None);
         let config = Config::resolve(options, environment);
         let mut queue = Queue::new(config.buffer.clone(), event_key, Durability::Sync);
         queue.recall();

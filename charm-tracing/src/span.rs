@@ -12,9 +12,9 @@ use std::fmt;
 use std::iter;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, mpsc};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{FutureExt, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
@@ -430,8 +430,40 @@ fn note_panics() {
             let _ = LAST_PANIC
                 .try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some(message)));
             in_place(info);
+            if cfg!(panic = "abort") {
+                speak_last_words(last_panic());
+            }
         }));
     });
+}
+
+type LastWords = Box<dyn FnOnce(FailureText) + Send>;
+
+/// What is to be done when the process is about to abort.
+static LAST_WORDS: Mutex<Option<LastWords>> = Mutex::new(None);
+
+/// Sets what is done when a panic ends the process at once, in a charm that is compiled with
+/// `panic = "abort"`: nothing unwinds there, and no guard is ever dropped.
+pub(crate) fn before_abort(words: Option<LastWords>) {
+    *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words;
+}
+
+/// Runs the last words on a thread of their own, for a bounded time: the panic may have come out of
+/// code that they need, with its locks held.
+fn speak_last_words(failure: FailureText) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let Ok(Some(words)) = LAST_WORDS.try_lock().map(|mut words| words.take()) else { return };
+    let _ = with_parent(|context, _| {
+        context.span().set_status(Status::error(failure.message.clone()));
+    });
+    let (done, said) = mpsc::channel();
+    let speak = move || {
+        words(failure);
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(speak).is_ok() {
+        let _ = said.recv_timeout(PATIENCE);
+    }
 }
 
 fn panic_message(info: &PanicHookInfo<'_>) -> String {
