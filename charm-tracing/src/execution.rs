@@ -21,13 +21,14 @@ use crate::config::{Charm, Options};
 use crate::event;
 use crate::juju::{self, Environment, Event, Level};
 use crate::recording::Recording;
-use crate::span::{Failure, SpanHandle};
+use crate::span::{Failure, SpanHandle, suppressed};
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
 ///
 /// `construct` builds the charm, or fails to; `handle` is the charm's own dispatch. An `Err` of
-/// either is printed to stderr and becomes exit code 1, so that Juju sees a failed hook. A panic is
-/// recorded, the trace delivered, and then the panic goes on.
+/// either is printed to stderr, as `Error: {:#}`, and becomes exit code 1: return the exit code from
+/// `main`, so that Juju sees a failed hook. A panic is recorded, the trace delivered, and then the
+/// panic goes on.
 ///
 /// ```
 /// use std::process::ExitCode;
@@ -53,6 +54,7 @@ use crate::span::{Failure, SpanHandle};
 ///     })
 /// }
 /// ```
+#[must_use = "this is the charm's exit code: return it from `main`"]
 pub fn run<B, O>(
     construct: impl FnOnce() -> B,
     handle: impl FnOnce(&mut B::Charm, &Event) -> O,
@@ -69,6 +71,7 @@ where
 
 /// [`run`] for a charm whose constructor and handlers are `async`, on whatever executor awaits it.
 ///
+/// Return the exit code from `main`: where it is dropped, Juju takes a failed hook for a success.
 /// Delivering the trace, at the end, holds the executor's thread for the export timeout at most.
 ///
 /// ```
@@ -202,7 +205,8 @@ impl ErrorText {
         Failure { error_type: self.error_type, message: &self.message, source: None }
     }
 
-    /// As the standard library does for a `main` that returns an error.
+    /// As the standard library does for a `main` that returns an error, but for people: in the
+    /// error's alternate form.
     fn print(&self) {
         let _ = writeln!(io::stderr(), "Error: {}", self.printed);
     }
@@ -341,6 +345,8 @@ impl Execution {
         if self.recording.is_none() {
             return;
         }
+        // What is asked for tracing's sake is no part of the trace.
+        let _unrecorded = suppressed();
         if let Ok(options) = panic::catch_unwind(AssertUnwindSafe(options)) {
             event::charm_is(options.charm_type());
             self.options = Some(options);

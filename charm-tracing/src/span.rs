@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::iter;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -388,7 +388,7 @@ impl Failure<'_> {
     /// Asks the error what it says. A `Display` that panics is the charm's own code going wrong in
     /// a place where without tracing it would not have run, so the panic ends here.
     pub(crate) fn into_text(self) -> FailureText {
-        let say = AssertUnwindSafe(|| (self.message.to_string(), self.sources()));
+        let say = AssertUnwindSafe(|| (in_words(self.message), self.sources()));
         let (message, sources) = panic::catch_unwind(say)
             .unwrap_or_else(|_| ("the error's own message panicked".to_owned(), Vec::new()));
         FailureText { error_type: Cow::Borrowed(self.error_type), message, sources }
@@ -397,7 +397,36 @@ impl Failure<'_> {
     fn sources(&self) -> Vec<String> {
         const MOST: usize = 32;
         let chain = iter::successors(self.source, |error: &&dyn Error| (*error).source());
-        chain.take(MOST).map(ToString::to_string).collect()
+        chain.take(MOST).map(|error| in_words(error)).collect()
+    }
+}
+
+/// What `said` says, up to so many bytes: an error that quotes a whole file is not to push the rest
+/// of the trace out. A `Display` that fails has said what it has said.
+fn in_words(said: &dyn fmt::Display) -> String {
+    let mut words = Words(String::new());
+    let _ = write!(words, "{said}");
+    words.0
+}
+
+struct Words(String);
+
+impl Words {
+    const MOST_BYTES: usize = 8 * 1024;
+}
+
+impl Write for Words {
+    /// Fails when it is full, so that the rest is not even put into words.
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = Self::MOST_BYTES.saturating_sub(self.0.len());
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let whole = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        self.0.push_str(&text[..whole]);
+        self.0.push('…');
+        Err(fmt::Error)
     }
 }
 
@@ -568,4 +597,29 @@ pub fn suppressed() -> Suppressed {
 #[must_use = "tracing is on again when this is dropped"]
 pub struct Suppressed {
     _attached: ContextGuard,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_many_words_is_cut() {
+        let (short, long) = ("ü".repeat(4096), "ü".repeat(5_000_000));
+        assert_eq!(in_words(&short), short);
+        assert_eq!(in_words(&long), format!("{short}…"));
+        assert_eq!(in_words(&format_args!("a{long}")).len(), 1 + 4095 * 2 + "…".len());
+    }
+
+    #[test]
+    fn a_display_that_fails_has_said_what_it_has_said() {
+        struct Fails;
+        impl fmt::Display for Fails {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("half of")?;
+                Err(fmt::Error)
+            }
+        }
+        assert_eq!(in_words(&Fails), "half of");
+    }
 }

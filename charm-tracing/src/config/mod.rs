@@ -29,7 +29,8 @@ pub use self::values::{ServerCert, ServerCertificate, TracingEndpoint};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no `#[trace_charm]`",
     label = "not a traced charm",
-    note = "put `#[charm_tracing::trace_charm]` on the `impl {Self}` block that holds its event handlers"
+    note = "put `#[charm_tracing::trace_charm]` on the `impl` block that holds the charm's event handlers",
+    note = "a constructor returns the charm or a `Result` of it; one that is `async` needs `run_async`"
 )]
 pub trait Charm {
     /// The options that do not need a charm: names, the buffer, timeouts.

@@ -7,15 +7,17 @@ use super::Options;
 use super::destination::{self, Destination};
 use crate::juju::Environment;
 
-/// Whether this execution is traced at all: `CHARM_TRACING_ENABLED` and `OTEL_SDK_DISABLED`.
+/// Whether this execution is traced at all: `CHARM_TRACING_ENABLED`, and OpenTelemetry's own
+/// switches, for everything and for traces.
 pub(crate) fn is_enabled(environment: &Environment) -> bool {
     let says = |name, words: &[&str]| {
         let value = environment.variable(name).map(str::trim);
         value.is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
     };
-    // The OpenTelemetry specification knows no other spelling of its own switch.
+    // The OpenTelemetry specification knows no other spelling of its own switches.
     !says("CHARM_TRACING_ENABLED", &["0", "false", "no", "off"])
         && !says("OTEL_SDK_DISABLED", &["true"])
+        && !says("OTEL_TRACES_EXPORTER", &["none"])
 }
 
 /// Where and how the buffer is kept.
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn both_switches_turn_tracing_off() {
+    fn each_switch_turns_tracing_off() {
         for (name, value, enabled) in [
             ("CHARM_TRACING_ENABLED", "0", false),
             ("CHARM_TRACING_ENABLED", "False", false),
@@ -125,6 +127,8 @@ mod tests {
             ("CHARM_TRACING_ENABLED", "", true),
             ("OTEL_SDK_DISABLED", "TRUE", false),
             ("OTEL_SDK_DISABLED", "1", true),
+            ("OTEL_TRACES_EXPORTER", "none", false),
+            ("OTEL_TRACES_EXPORTER", "otlp", true),
         ] {
             assert_eq!(is_enabled(&environment(&[(name, value)])), enabled, "{name}={value}");
         }

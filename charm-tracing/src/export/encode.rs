@@ -52,6 +52,8 @@ fn exporter(client: Bodies, resource: &Resource) -> Result<impl SpanExporter, St
         .with_endpoint("http://localhost/")
         .with_http_client(client)
         .with_retry_policy(RetryPolicy::disabled())
+        // How much goes into a request is decided when they are sent.
+        .with_max_request_body_size(usize::MAX)
         .build()
         .map_err(|error| format!("the OTLP encoder cannot be built: {error}"))?;
     exporter.set_resource(resource);

@@ -215,14 +215,8 @@ impl fmt::Debug for HookToolError {
     }
 }
 
-impl Error for HookToolError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.cause {
-            Cause::NotRun(error) => Some(error),
-            Cause::NotText | Cause::Failed { .. } => None,
-        }
-    }
-}
+// What it wraps it says itself: a source would have it said twice by whoever prints the chain.
+impl Error for HookToolError {}
 
 /// A databag: text under names.
 pub(super) type Databag = Map<String, Value>;
