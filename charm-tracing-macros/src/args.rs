@@ -472,9 +472,22 @@ impl Given {
     }
 
     /// Says how the option is written.
+    ///
+    /// Two options have namesakes in other tracing crates that mean something else.
     fn is_misshapen(&self, errors: &mut Errors) {
-        let usage = self.attribute.usage(&self.name.to_string());
-        errors.on(&self.name, format!("write `{usage}`"));
+        let name = self.name.to_string();
+        let usage = self.attribute.usage(&name);
+        let is_of_function = matches!(self.attribute, Attribute::Method | Attribute::Function);
+        errors.on(
+            &self.name,
+            match name.as_str() {
+                "err" => format!("an `Err` is recorded anyway; write `{usage}` to leave it out"),
+                "skip" if is_of_function => format!(
+                    "arguments are never recorded; write `{usage}` to leave the whole function out"
+                ),
+                _ => format!("write `{usage}`"),
+            },
+        );
     }
 
     fn expression(&self, errors: &mut Errors) -> Option<&Expr> {
@@ -578,7 +591,7 @@ impl Given {
         elements(self.list(errors), errors, |input, errors| {
             let start = input.span();
             let Ok(field) = field(input) else {
-                errors.at(start, "expected `key = expression`");
+                errors.at(start, "expected `key = expression`, as in `jobs = jobs.len()`");
                 return skip_element(input);
             };
             if fields.iter().any(|other| other.key.value() == field.key.value()) {
