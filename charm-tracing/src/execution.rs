@@ -5,7 +5,7 @@
 //! fails the same as without it. What becomes of the trace is `recording.rs`'s.
 
 use std::any::type_name;
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::future::poll_fn;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -21,7 +21,7 @@ use crate::config::{Charm, Options};
 use crate::event;
 use crate::juju::{self, Environment, Event, Level};
 use crate::recording::Recording;
-use crate::span::{Failure, SpanHandle, suppressed};
+use crate::span::{Failure, SpanHandle, in_words, suppressed};
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
 ///
@@ -197,7 +197,9 @@ pub struct ErrorText {
 
 impl ErrorText {
     fn of<E: Display>(error: &E) -> Self {
-        let (message, printed) = (error.to_string(), format!("{error:#}"));
+        let (message, mut printed) = (in_words(error), String::new());
+        // A `Display` that fails has printed what it has printed.
+        let _ = write!(printed, "{error:#}");
         Self { error_type: type_name::<E>(), message, printed }
     }
 

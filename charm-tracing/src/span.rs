@@ -385,12 +385,11 @@ impl fmt::Debug for Failure<'_> {
 }
 
 impl Failure<'_> {
-    /// Asks the error what it says. A `Display` that panics is the charm's own code going wrong in
-    /// a place where without tracing it would not have run, so the panic ends here.
+    /// Asks the error what it says.
     pub(crate) fn into_text(self) -> FailureText {
-        let say = AssertUnwindSafe(|| (in_words(self.message), self.sources()));
-        let (message, sources) = panic::catch_unwind(say)
-            .unwrap_or_else(|_| ("the error's own message panicked".to_owned(), Vec::new()));
+        let sources = AssertUnwindSafe(|| self.sources());
+        let message = in_words(self.message);
+        let sources = panic::catch_unwind(sources).unwrap_or_default();
         FailureText { error_type: Cow::Borrowed(self.error_type), message, sources }
     }
 
@@ -402,10 +401,16 @@ impl Failure<'_> {
 }
 
 /// What `said` says, up to so many bytes: an error that quotes a whole file is not to push the rest
-/// of the trace out. A `Display` that fails has said what it has said.
-fn in_words(said: &dyn fmt::Display) -> String {
+/// of the trace out. A `Display` that fails has said what it has said; one that panics is the charm's
+/// own code going wrong in a place where without tracing it would not have run, so the panic ends
+/// here.
+pub(crate) fn in_words(said: &dyn fmt::Display) -> String {
     let mut words = Words(String::new());
-    let _ = write!(words, "{said}");
+    let say = AssertUnwindSafe(|| write!(words, "{said}"));
+    let said = panic::catch_unwind(say);
+    if said.is_err() {
+        words.0.push_str("(this message panicked)");
+    }
     words.0
 }
 
@@ -482,11 +487,12 @@ pub(crate) fn before_abort(words: Option<LastWords>) {
 fn speak_last_words(failure: FailureText) {
     const PATIENCE: Duration = Duration::from_secs(1);
     let Ok(Some(words)) = LAST_WORDS.try_lock().map(|mut words| words.take()) else { return };
-    let _ = with_parent(|context, _| {
-        context.span().set_status(Status::error(failure.message.clone()));
-    });
+    let current = with_parent(|context, _| context.clone());
     let (done, said) = mpsc::channel();
     let speak = move || {
+        if let Some(context) = current {
+            context.span().set_status(Status::error(failure.message.clone()));
+        }
         words(failure);
         let _ = done.send(());
     };
@@ -549,7 +555,9 @@ impl CurrentSpan {
 
     /// Records an error that the code handled: an `exception` event. The status stays as it is.
     pub fn record_error(&self, error: &(dyn Error + 'static)) {
-        self.context.span().record_error(error);
+        // In words before the API's lock on the span is held: a `Display` may look at the span.
+        let message = KeyValue::new("exception.message", in_words(&error));
+        self.context.span().add_event("exception", vec![message]);
     }
 
     /// The ids of the span, as the OpenTelemetry API has them.

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::fs;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,7 +88,8 @@ impl Drop for Watch {
 /// Hands over, or waits for the end that is under way, and lets the signal have its effect.
 fn die(hand_over: &Mutex<Option<HandOver>>, ended: &Receiver<()>) {
     match take(hand_over) {
-        Some(hand_over) => hand_over(),
+        // Whatever goes wrong there, the signal has its effect.
+        Some(hand_over) => drop(panic::catch_unwind(AssertUnwindSafe(hand_over))),
         None => drop(ended.recv_timeout(PATIENCE)),
     }
     let _ = low_level::emulate_default_handler(SIGTERM);

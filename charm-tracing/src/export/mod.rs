@@ -56,7 +56,12 @@ impl Delivery<'_> {
     ///
     /// An execution of which the buffer holds a part already leaves as a whole, from there. So does
     /// one whose backend is too slow for two requests, one for it and one for the backlog.
-    pub(crate) fn run(mut self, mut live: Vec<Payload>, flushed: Flushed) -> Option<Line> {
+    pub(crate) fn run(
+        mut self,
+        mut live: Vec<Payload>,
+        flushed: Flushed,
+        report: impl FnOnce(Option<Line>),
+    ) {
         let mut news = News::default();
         self.queue.state.evicted += flushed.evicted;
         live.extend(flushed.unkept);
@@ -76,9 +81,9 @@ impl Delivery<'_> {
                 news.waits = Some(why);
             }
         }
-        let said = news.line(self.queue);
+        // Juju's log is written while the disk is.
+        report(news.line(self.queue));
         self.queue.remember();
-        said
     }
 
     /// The backend, if an attempt may be made.
@@ -100,20 +105,23 @@ impl Delivery<'_> {
         let sent = drain::send(live, MAX_REQUEST_BYTES, |r| pace.post(transport, r), |_| ());
         self.keep(&live[sent.done..], news);
         let taken = live.is_empty() || sent.accepted_any();
+        if sent.done == 0 && sent.stopped == Some(Stopped::OutOfTime) {
+            news.waits = Some("the export timeout leaves no time to send them".to_owned());
+        }
         self.settle(transport, sent, news);
         if taken && news.waits.is_none() && self.queue.has_records() {
-            self.drain(transport, news);
+            self.drain(transport, &mut pace, news);
         }
     }
 
     /// Sends the backlog, oldest first, until it is empty, the time is over or the backend fails;
     /// unless another execution is about it.
-    fn drain(&mut self, transport: &Transport, news: &mut News) {
+    fn drain(&mut self, transport: &Transport, pace: &mut Pace, news: &mut News) {
         let Some(_claim) = self.queue.claim() else { return };
         let before = self.queue.waiting_events() + self.queue.lost_events();
-        let (mut pace, mut done) = (Pace::until(self.deadline), 0);
+        let mut done = 0;
         while let Some(batch) = self.queue.peek(PEEK_BYTES) {
-            let sent = self.send_stored(&batch, &mut pace, transport);
+            let sent = self.send_stored(&batch, pace, transport);
             done += sent.done;
             let stopped = sent.stopped.is_some() || self.queue.is_off();
             self.settle(transport, sent, news);

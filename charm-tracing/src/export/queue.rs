@@ -60,8 +60,10 @@ impl Queue {
     pub(crate) fn recall(&mut self) {
         if !self.is_off() && self.config.path.exists() {
             let metadata = self.ask(Buffer::metadata);
-            self.state = metadata.map(|bytes| State::decode(&bytes)).unwrap_or_default();
-            self.stored = self.state;
+            let evicted_at_opening = self.state.evicted;
+            self.stored = metadata.map(|bytes| State::decode(&bytes)).unwrap_or_default();
+            self.state = self.stored;
+            self.state.evicted += evicted_at_opening;
         }
     }
 

@@ -8,7 +8,8 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::panic;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -75,7 +76,9 @@ static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 /// the `log` facade, that decides what becomes of the line.
 pub(crate) fn log(environment: &Environment, level: Level, message: &str) {
     if log::max_level() != log::LevelFilter::Off {
-        log::log!(target: "charm_tracing", level.into(), "{message}");
+        // A logger that panics is no reason for a charm to fail.
+        let _ =
+            panic::catch_unwind(|| log::log!(target: "charm_tracing", level.into(), "{message}"));
         return;
     }
     let line = Line { level, text: format!("charm-tracing: {message}") };
@@ -155,8 +158,27 @@ fn juju_log(line: &Line, tool: &Mutex<Tool>) -> bool {
         // without holding the lock that `finish` needs to kill it.
         let _ = io::copy(&mut stdout, &mut io::sink());
     }
-    let ended = lock(tool).child.take().map(|mut child| child.wait());
-    ended.is_none_or(|ended| ended.is_ok_and(|status| status.success()))
+    wait(tool).is_none_or(|ended| ended.success())
+}
+
+/// Waits for the tool, which has closed its output and so is about to end, without ever holding the
+/// lock for long; `None` when `finish` took it.
+fn wait(tool: &Mutex<Tool>) -> Option<ExitStatus> {
+    const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+    loop {
+        {
+            let mut tool = lock(tool);
+            match tool.child.as_mut()?.try_wait() {
+                Ok(None) => {}
+                Ok(Some(ended)) => {
+                    tool.child = None;
+                    return Some(ended);
+                }
+                Err(_) => return None,
+            }
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
 }
 
 fn start(line: &Line, tool: &mut Tool) -> io::Result<Option<ChildStdout>> {

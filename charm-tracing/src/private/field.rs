@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use opentelemetry::Value;
 
-use crate::span::{SpanGuard, SpanHandle};
+use crate::span::{SpanGuard, SpanHandle, in_words};
 
 /// What may be the value of a field: numbers, `bool`, text, an `Option` of one, anything that is
 /// `Display`.
@@ -118,7 +118,7 @@ impl<'a, T: ?Sized> Deref for Field<'a, T> {
 impl<T: Display + ?Sized> Displayed<'_, T> {
     /// The attribute's value.
     pub fn value(&self) -> Option<Value> {
-        Some(self.0.0.to_string().into())
+        Some(in_words(&self.0.0).into())
     }
 }
 
