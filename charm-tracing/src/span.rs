@@ -620,6 +620,18 @@ mod tests {
     }
 
     #[test]
+    fn a_display_that_panics_does_so_for_itself() {
+        struct Panics;
+        impl fmt::Display for Panics {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("half of ")?;
+                panic!("on purpose");
+            }
+        }
+        assert_eq!(in_words(&Panics), "half of (this message panicked)");
+    }
+
+    #[test]
     fn a_display_that_fails_has_said_what_it_has_said() {
         struct Fails;
         impl fmt::Display for Fails {

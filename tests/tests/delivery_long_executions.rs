@@ -21,6 +21,16 @@ struct Told {
 }
 
 impl Told {
+    /// Gives it more work than it is let do, and returns after it has said so many lines: how many
+    /// spans were finished by then.
+    fn work_for(&mut self, lines: usize) -> usize {
+        for _ in 0..200 {
+            writeln!(self.orders, "spans 100").unwrap();
+        }
+        let said = (0..lines).map(|_| self.line()).next_back().unwrap();
+        said.split(' ').next().unwrap().parse().unwrap()
+    }
+
     fn start(unit: &Unit) -> Self {
         let mut command = unit.dispatch("told").command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -137,11 +147,7 @@ fn a_kill_in_the_midst_of_work_loses_the_last_511_spans_at_most() {
     for lines in [1, 7, 20] {
         let (unit, receiver) = world();
         let mut told = Told::start(&unit);
-        for _ in 0..200 {
-            writeln!(told.orders, "spans 100").unwrap();
-        }
-        let said = (0..lines).map(|_| told.line()).next_back().unwrap();
-        let finished: usize = said.split(' ').next().unwrap().parse().unwrap();
+        let finished = told.work_for(lines);
         told.end_by(SIGKILL);
         let arrived = delivered(&unit, &receiver).as_ref().map_or(0, counted);
         assert!(arrived + 511 >= finished, "{arrived} of at least {finished}");
@@ -173,11 +179,7 @@ fn a_charm_that_is_told_to_end_in_the_midst_of_work_loses_nothing_that_is_finish
     for lines in [1, 9, 30] {
         let (unit, receiver) = world();
         let mut told = Told::start(&unit);
-        for _ in 0..200 {
-            writeln!(told.orders, "spans 100").unwrap();
-        }
-        let said = (0..lines).map(|_| told.line()).next_back().unwrap();
-        let finished: usize = said.split(' ').next().unwrap().parse().unwrap();
+        let finished = told.work_for(lines);
         told.end_by(SIGTERM);
         let arrived = delivered(&unit, &receiver).as_ref().map_or(0, counted);
         assert!(arrived >= finished, "{arrived} of at least {finished}");
