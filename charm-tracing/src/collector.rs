@@ -10,46 +10,12 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
+use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use slab::Slab;
 
+use crate::call_site::Name;
 use crate::ids;
-
-/// Where in the source a traced call is; one static per call site, so that a span needs no allocation for what is
-/// known when the charm is compiled.
-#[derive(Debug)]
-pub struct CallSite {
-    pub(crate) span_name: &'static str,
-    pub(crate) function: &'static str,
-    pub(crate) file: &'static str,
-    pub(crate) line: u32,
-}
-
-impl CallSite {
-    /// `span_name` is what the backend shows (`method call: Type::method`), `function` the fully qualified path.
-    pub const fn new(
-        span_name: &'static str,
-        function: &'static str,
-        file: &'static str,
-        line: u32,
-    ) -> Self {
-        Self { span_name, function, file, line }
-    }
-}
-
-/// What a span is called.
-#[derive(Debug, Clone)]
-pub(crate) enum Name {
-    Site(&'static CallSite),
-    Text(Cow<'static, str>),
-}
-
-impl From<&'static CallSite> for Name {
-    fn from(site: &'static CallSite) -> Self {
-        Self::Site(site)
-    }
-}
 
 /// One span, open or finished. Most spans have a name and two times and nothing else: the rest is boxed away.
 #[derive(Debug)]
@@ -84,6 +50,16 @@ pub(crate) struct Detail {
 impl Span {
     pub(crate) fn detail_mut(&mut self) -> &mut Detail {
         self.detail.get_or_insert_default()
+    }
+
+    /// Gives the span another name. What else its call site says of it stays.
+    pub(crate) fn rename(&mut self, name: Cow<'static, str>) {
+        let was = mem::replace(&mut self.name, Name::Text(name));
+        let (_, mut attributes) = was.describe();
+        if !attributes.is_empty() {
+            attributes.append(&mut self.detail_mut().attributes);
+            self.detail_mut().attributes = attributes;
+        }
     }
 
     /// Sets `key`, in the place of an earlier value if there is one.
@@ -147,6 +123,7 @@ pub(crate) struct Collector {
     clock: Clock,
     /// The context of the trace that the execution belongs to; spans of other traces carry their own.
     trace: SpanContext,
+    root: OnceLock<RootSpan>,
     spans: Mutex<Spans>,
     outlet: OnceLock<Outlet>,
     /// Held while spans leave: who closes the collector waits for those that are on their way.
@@ -158,6 +135,8 @@ struct Spans {
     open: Slab<Span>,
     finished: Vec<Span>,
     closed: bool,
+    /// Other traces that spans were opened in, below parents from outside.
+    other_traces: Vec<TraceId>,
     /// When finished spans last left, in nanoseconds since the epoch.
     last_left: u64,
 }
@@ -176,12 +155,18 @@ const MANY_SPANS: usize = 512;
 /// Nor do any that wait for so long, in nanoseconds.
 const LONG_WAIT: u64 = 1_000_000_000;
 
-/// Names one span of one collector. Outlives the span: what is said of a finished span is ignored.
-#[derive(Debug, Clone)]
-pub(crate) struct SpanKey {
-    pub(crate) collector: Arc<Collector>,
-    slot: usize,
+/// Names one span of a collector. Outlives the span: what is said of a finished span is ignored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    index: usize,
     id: SpanId,
+}
+
+/// The root span of a collector's trace.
+#[derive(Debug, Clone)]
+pub(crate) struct RootSpan {
+    pub(crate) slot: Slot,
+    pub(crate) context: SpanContext,
 }
 
 impl Collector {
@@ -189,8 +174,8 @@ impl Collector {
     pub(crate) fn new(trace: SpanContext) -> Arc<Self> {
         let clock = Clock::new();
         let spans = Mutex::new(Spans { last_left: clock.epoch_nanos, ..Spans::default() });
-        let (outlet, leaving) = Default::default();
-        Arc::new(Self { clock, trace, spans, outlet, leaving })
+        let (root, outlet, leaving) = Default::default();
+        Arc::new(Self { clock, trace, root, spans, outlet, leaving })
     }
 
     /// From now on finished spans leave through `outlet` whenever there are many of them or some
@@ -204,31 +189,114 @@ impl Collector {
         &self.trace
     }
 
+    /// Opens the root span. Called once.
+    pub(crate) fn start_root(&self, start: Start<'_>) -> Option<&RootSpan> {
+        let parent = start.parent;
+        let slot = self.start(start)?;
+        let context = self.context_of(slot, parent);
+        Some(self.root.get_or_init(|| RootSpan { slot, context }))
+    }
+
+    pub(crate) fn root(&self) -> Option<&RootSpan> {
+        self.root.get()
+    }
+
+    /// The parent of what is opened where `current` is the current span: that one, where it is of
+    /// this execution or comes from another process; else the root. It may be of no execution at
+    /// all, or of one that is over, or of a tracer that delivers elsewhere.
+    pub(crate) fn parent<'a>(&'a self, current: &'a SpanContext) -> &'a SpanContext {
+        let trace = current.trace_id();
+        if trace == self.trace.trace_id() || (current.is_valid() && self.is_welcome(current)) {
+            return current;
+        }
+        self.root.get().map_or(current, |root| &root.context)
+    }
+
+    fn is_welcome(&self, current: &SpanContext) -> bool {
+        current.is_remote() || self.lock().other_traces.contains(&current.trace_id())
+    }
+
     /// Opens a span, unless the execution is over.
-    pub(crate) fn start(self: &Arc<Self>, start: Start<'_>) -> Option<(SpanKey, SpanContext)> {
+    pub(crate) fn start(&self, start: Start<'_>) -> Option<Slot> {
+        let Start { parent, name, time, detail } = start;
         let id = ids::span_id();
         let now = self.clock.now();
-        let context = self.context_of(id, start.parent);
-        let mut span = Span {
-            id,
-            parent: start.parent.span_id(),
-            start: start.time.map_or(now, |time| place(time, now)),
-            end: 0,
-            name: start.name,
-            detail: start.detail,
-        };
-        if context.trace_id() != self.trace.trace_id() {
-            span.detail_mut().foreign_context = Some(context.clone());
-        }
-        if start.parent.is_remote() {
-            span.detail_mut().parent_is_remote = true;
+        let start = time.map_or(now, |time| place(time, now));
+        let mut span = Span { id, parent: parent.span_id(), start, end: 0, name, detail };
+        let is_elsewhere = parent.is_valid() && parent.trace_id() != self.trace.trace_id();
+        if is_elsewhere || parent.is_remote() {
+            let detail = span.detail_mut();
+            detail.parent_is_remote = parent.is_remote();
+            detail.foreign_context = is_elsewhere.then(|| in_trace(parent, id));
         }
         let mut spans = self.lock();
         if spans.closed {
             return None;
         }
-        let slot = spans.open.insert(span);
-        Some((SpanKey { collector: Arc::clone(self), slot, id }, context))
+        if is_elsewhere && !spans.other_traces.contains(&parent.trace_id()) {
+            spans.other_traces.push(parent.trace_id());
+        }
+        let index = spans.open.insert(span);
+        Some(Slot { index, id })
+    }
+
+    /// The context of a span that was started below `parent`.
+    pub(crate) fn context_of(&self, slot: Slot, parent: &SpanContext) -> SpanContext {
+        in_trace(if parent.is_valid() { parent } else { &self.trace }, slot.id)
+    }
+
+    /// Whether the span is still open.
+    pub(crate) fn is_open(&self, slot: Slot) -> bool {
+        self.edit(slot, |_| ()).is_some()
+    }
+
+    /// Changes the span if it is still open.
+    pub(crate) fn edit<R>(&self, slot: Slot, change: impl FnOnce(&mut Span) -> R) -> Option<R> {
+        self.lock().open_mut(slot).map(change)
+    }
+
+    /// Adds an event; where `time` is absent it happens now.
+    pub(crate) fn add_event(
+        &self,
+        slot: Slot,
+        name: Cow<'static, str>,
+        time: Option<SystemTime>,
+        attributes: Vec<KeyValue>,
+    ) {
+        let now = self.clock.now();
+        let at = nanos_to_time(time.map_or(now, |time| place(time, now)));
+        self.edit(slot, |span| {
+            span.detail_mut().events.push(Event::new(name, at, attributes, 0));
+        });
+    }
+
+    /// Ends the span; where `time` is absent it ends now. A second end is ignored.
+    pub(crate) fn finish(&self, slot: Slot, time: Option<SystemTime>) {
+        let now = self.clock.now();
+        let end = time.map_or(now, |time| place(time, now));
+        let are_due = {
+            let mut spans = self.lock();
+            spans.finish(slot, end);
+            spans.are_due(now)
+        };
+        if are_due && let Some(outlet) = self.outlet.get() {
+            self.leave(outlet, now);
+        }
+    }
+
+    /// Records that the call failed: status Error on this span, and an `exception` event where the
+    /// error began, which is here unless a child of this span failed with the same error.
+    pub(crate) fn fail(&self, slot: Slot, failure: FailureText) {
+        let at = nanos_to_time(self.clock.now());
+        let mut spans = self.lock();
+        let Some(span) = spans.open_mut(slot) else {
+            return;
+        };
+        span.record_failure(&failure, at);
+        let parent = span.parent;
+        if let Some((_, parent)) = spans.open.iter_mut().find(|(_, span)| span.id == parent) {
+            parent.detail_mut().failed_child = Some(failure.message);
+        }
     }
 
     /// Lets the finished spans leave, if it is time; unless a thread is about that already.
@@ -257,17 +325,6 @@ impl Collector {
         finished
     }
 
-    fn context_of(&self, id: SpanId, parent: &SpanContext) -> SpanContext {
-        let trace = if parent.is_valid() { parent } else { &self.trace };
-        SpanContext::new(
-            trace.trace_id(),
-            id,
-            trace.trace_flags(),
-            false,
-            trace.trace_state().clone(),
-        )
-    }
-
     fn lock(&self) -> MutexGuard<'_, Spans> {
         // A thread that panicked while it held the lock left whole spans behind: every change is one assignment.
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
@@ -288,73 +345,23 @@ impl Spans {
         self.finished.len() >= MANY_SPANS || now.saturating_sub(self.last_left) >= LONG_WAIT
     }
 
-    fn finish(&mut self, key: &SpanKey, end: u64) {
-        if self.open_mut(key.slot, key.id).is_some() {
-            let mut span = self.open.remove(key.slot);
+    fn finish(&mut self, slot: Slot, end: u64) {
+        if self.open_mut(slot).is_some() {
+            let mut span = self.open.remove(slot.index);
             span.end = end.max(span.start);
             self.finished.push(span);
         }
     }
 
-    fn open_mut(&mut self, slot: usize, id: SpanId) -> Option<&mut Span> {
-        self.open.get_mut(slot).filter(|span| span.id == id)
+    fn open_mut(&mut self, slot: Slot) -> Option<&mut Span> {
+        self.open.get_mut(slot.index).filter(|span| span.id == slot.id)
     }
 }
 
-impl SpanKey {
-    /// Whether the span is still open.
-    pub(crate) fn is_open(&self) -> bool {
-        self.edit(|_| ()).is_some()
-    }
-
-    /// Changes the span if it is still open.
-    pub(crate) fn edit<R>(&self, change: impl FnOnce(&mut Span) -> R) -> Option<R> {
-        self.collector.lock().open_mut(self.slot, self.id).map(change)
-    }
-
-    /// Adds an event; where `time` is absent it happens now.
-    pub(crate) fn add_event(
-        &self,
-        name: Cow<'static, str>,
-        time: Option<SystemTime>,
-        attributes: Vec<KeyValue>,
-    ) {
-        let now = self.collector.clock.now();
-        let at = nanos_to_time(time.map_or(now, |time| place(time, now)));
-        self.edit(|span| {
-            span.detail_mut().events.push(Event::new(name, at, attributes, 0));
-        });
-    }
-
-    /// Ends the span; where `time` is absent it ends now. A second end is ignored.
-    pub(crate) fn finish(&self, time: Option<SystemTime>) {
-        let now = self.collector.clock.now();
-        let end = time.map_or(now, |time| place(time, now));
-        let outlet = self.collector.outlet.get();
-        let are_due = {
-            let mut spans = self.collector.lock();
-            spans.finish(self, end);
-            spans.are_due(now)
-        };
-        if let Some(outlet) = outlet.filter(|_| are_due) {
-            self.collector.leave(outlet, now);
-        }
-    }
-
-    /// Records that the call failed: status Error on this span, and an `exception` event where the
-    /// error began, which is here unless a child of this span failed with the same error.
-    pub(crate) fn fail(&self, failure: FailureText) {
-        let at = nanos_to_time(self.collector.clock.now());
-        let mut spans = self.collector.lock();
-        let Some(span) = spans.open_mut(self.slot, self.id) else {
-            return;
-        };
-        span.record_failure(&failure, at);
-        let parent = span.parent;
-        if let Some((_, parent)) = spans.open.iter_mut().find(|(_, span)| span.id == parent) {
-            parent.detail_mut().failed_child = Some(failure.message);
-        }
-    }
+/// The context of a span in the trace of `trace`.
+fn in_trace(trace: &SpanContext, id: SpanId) -> SpanContext {
+    let (flags, state) = (trace.trace_flags(), trace.trace_state().clone());
+    SpanContext::new(trace.trace_id(), id, flags, false, state)
 }
 
 fn exception(failure: &FailureText, at: SystemTime) -> Event {
@@ -396,7 +403,7 @@ pub(crate) fn time_to_nanos(time: SystemTime) -> u64 {
 }
 
 fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
 
 pub(crate) fn nanos_to_time(nanos: u64) -> SystemTime {

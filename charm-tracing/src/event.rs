@@ -11,7 +11,8 @@ use std::sync::{PoisonError, RwLock};
 use opentelemetry::trace::{FutureExt, Link, SpanContext, TraceContextExt};
 use opentelemetry::{Key, KeyValue, Value};
 
-use crate::collector::{Detail, Name};
+use crate::call_site::Name;
+use crate::collector::Detail;
 use crate::juju::{Deferral, Event, EventKind, announce};
 use crate::span::{CurrentSpan, SpanHandle, current_span};
 use crate::trace_context;

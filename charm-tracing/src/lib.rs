@@ -10,8 +10,10 @@
 #[doc(hidden)]
 #[path = "private/mod.rs"]
 pub mod __private;
+mod call_site;
 mod collector;
 mod config;
+mod current;
 mod event;
 mod execution;
 #[cfg(feature = "trace")]
@@ -38,6 +40,7 @@ pub mod testing;
 mod trace_context;
 #[cfg(feature = "trace")]
 mod tracer;
+mod type_name;
 
 pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};

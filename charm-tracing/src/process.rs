@@ -29,7 +29,8 @@ use std::process::{self, Command, ExitStatus, Output};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 
-use crate::collector::{Detail, Name};
+use crate::call_site::Name;
+use crate::collector::Detail;
 use crate::span::{Failure, SpanHandle};
 use crate::trace_context;
 

@@ -10,13 +10,14 @@ use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use crate::collector::Collector;
 use crate::config::{self, Config, Options};
+use crate::current::Reach;
 use crate::event;
 use crate::export::{self, Delivery, Flusher, Line, Payload, Queue, Weight};
 use crate::ids;
 use crate::juju::{self, Environment, Level};
 use crate::resource::resource;
 use crate::root;
-use crate::span::{self, Failure, Reach, Root};
+use crate::span::{self, Failure, Root};
 use crate::terminate::Watch;
 
 /// A trace under way.

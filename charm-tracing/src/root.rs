@@ -6,9 +6,10 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Link, SpanContext, SpanId, TraceFlags, TraceState};
 
 use crate::collector::{Collector, Detail};
+use crate::current::Reach;
 use crate::ids;
 use crate::juju::{Environment, Event};
-use crate::span::{Reach, Root};
+use crate::span::Root;
 use crate::tracer;
 
 /// Opens the root span of an execution in `environment`, with a collector of its own.

@@ -2,7 +2,7 @@
 //! outcome of a call is recorded.
 //!
 //! Where a span is current is the OpenTelemetry API's own `Context`, so that its users and ours
-//! see the same thing; this file adds to it which execution (`Collector`) a context belongs to.
+//! see the same thing; which execution a context belongs to is `current.rs`'s to know.
 //! Invariant: nothing here panics or calls user code while the collector is locked.
 
 use std::borrow::Cow;
@@ -11,43 +11,23 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::iter;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{FutureExt, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 
-use crate::collector::{CallSite, Collector, Detail, FailureText, Name, Span, SpanKey, Start};
-
-/// How many executions are being traced in this process. While it is 0 a traced call costs this
-/// one load.
-static TRACED: AtomicUsize = AtomicUsize::new(0);
-
-/// The root's context of the execution that the process runs, for threads that have no span.
-static PROCESS_ROOT: RwLock<Option<Context>> = RwLock::new(None);
-
-/// The entry of a `Context` that says which execution it belongs to.
-#[derive(Debug)]
-struct Traced(Arc<Collector>);
-
-/// How far an execution reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// The process runs this one execution: spans of threads without a span are its own too.
-    Process,
-    /// One of several: only spans that have one of its spans as parent.
-    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "for captures"))]
-    Lineage,
-}
+use crate::call_site::{CallSite, Name};
+use crate::collector::{Collector, Detail, FailureText, Slot, Span, Start};
+use crate::current::{Here, Owner, Reach, Registration, here, is_tracing};
 
 /// An open root span, and the registration that lets spans open under it.
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) context: Context,
     pub(crate) key: SpanKey,
-    reach: Reach,
+    _registration: Registration,
 }
 
 impl Root {
@@ -61,95 +41,100 @@ impl Root {
     ) -> Option<Self> {
         let name = Name::Text(name.into());
         let detail = Some(Box::new(detail));
-        let (key, span_context) = collector.start(Start { parent, name, time: None, detail })?;
-        let span = RecordedSpan::new(key.clone(), span_context);
-        let context = Context::new().with_value(Traced(Arc::clone(collector))).with_span(span);
+        let root = collector.start_root(Start { parent, name, time: None, detail })?;
         note_panics();
-        TRACED.fetch_add(1, Ordering::Relaxed);
-        if reach == Reach::Process {
-            *PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
-        }
-        Some(Self { context, key, reach })
+        let registration = Registration::new(collector, reach);
+        let key = SpanKey { owner: registration.owner.clone(), slot: root.slot };
+        let span = RecordedSpan::guarded(key.clone(), root.context.clone());
+        let context = registration.context().with_span(span);
+        Some(Self { context, key, _registration: registration })
     }
 }
 
 impl Drop for Root {
     fn drop(&mut self) {
-        self.key.finish(None);
-        TRACED.fetch_sub(1, Ordering::Relaxed);
-        if self.reach == Reach::Process {
-            PROCESS_ROOT.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.key.finish();
+    }
+}
+
+/// Names one span of one execution. Outlives both: what is said of what is over is ignored.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanKey {
+    owner: Owner,
+    slot: Slot,
+}
+
+impl SpanKey {
+    fn tell<R>(&self, tell: impl FnOnce(&Collector, Slot) -> R) -> Option<R> {
+        self.owner.with(|collector| tell(collector, self.slot))
+    }
+
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Span)) {
+        self.tell(|collector, slot| collector.edit(slot, change));
+    }
+
+    pub(crate) fn fail(&self, failure: FailureText) {
+        self.tell(|collector, slot| collector.fail(slot, failure));
+    }
+
+    fn add_event(
+        &self,
+        name: Cow<'static, str>,
+        at: Option<SystemTime>,
+        attributes: Vec<KeyValue>,
+    ) {
+        self.tell(|collector, slot| collector.add_event(slot, name, at, attributes));
+    }
+
+    fn finish(&self) {
+        self.tell(|collector, slot| collector.finish(slot, None));
+    }
+
+    /// Ends the span of a call, failed if a panic is unwinding through it.
+    fn close(&self, opened_in_panic: bool) {
+        if !opened_in_panic && thread::panicking() {
+            self.fail(last_panic());
         }
+        self.finish();
     }
 }
 
-/// Whether anything may be recorded in this process.
-#[inline]
-pub(crate) fn is_tracing() -> bool {
-    TRACED.load(Ordering::Relaxed) != 0
-}
-
-/// What a thread's own context says about tracing.
-enum Found<R, F> {
-    Here(R),
-    Suppressed,
-    Elsewhere(F),
-}
-
-/// Calls `use_context` with the context that a span opened here and now hangs under: the thread's
-/// own, else the root's; `None` where nothing is being traced.
-pub(crate) fn with_parent<R>(
-    use_context: impl FnOnce(&Context, &Arc<Collector>) -> R,
-) -> Option<R> {
-    if !is_tracing() {
-        return None;
-    }
-    let found = Context::map_current(|context| match context.get::<Traced>() {
-        _ if context.is_telemetry_suppressed() => Found::Suppressed,
-        Some(Traced(collector)) => Found::Here(use_context(context, collector)),
-        None => Found::Elsewhere(use_context),
-    });
-    match found {
-        Found::Here(result) => Some(result),
-        Found::Suppressed => None,
-        Found::Elsewhere(use_context) => {
-            let root = PROCESS_ROOT.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-            let Traced(collector) = root.get::<Traced>()?;
-            Some(use_context(&root, collector))
-        }
-    }
-}
-
-/// The execution that `context` belongs to, with the context to hang a span under.
-pub(crate) fn collector_of(context: &Context) -> Option<Arc<Collector>> {
-    context.get::<Traced>().map(|Traced(collector)| Arc::clone(collector))
-}
-
-/// A span as the OpenTelemetry API sees it. Dropping it ends it.
+/// A span as the OpenTelemetry API sees it.
 #[derive(Debug)]
 pub(crate) struct RecordedSpan {
     /// Absent where nothing is being traced: then everything said here is ignored.
     key: Option<SpanKey>,
     context: SpanContext,
+    end: End,
+}
+
+/// What ends a span, if nothing does before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// That the API's span is dropped.
+    Drop,
+    /// A guard of ours.
+    Guard,
 }
 
 impl RecordedSpan {
-    pub(crate) const IGNORED: Self = Self { key: None, context: SpanContext::NONE };
+    pub(crate) const IGNORED: Self =
+        Self { key: None, context: SpanContext::NONE, end: End::Guard };
 
-    pub(crate) fn new(key: SpanKey, context: SpanContext) -> Self {
-        Self { key: Some(key), context }
+    pub(crate) fn new(owner: Owner, slot: Slot, context: SpanContext) -> Self {
+        Self { key: Some(SpanKey { owner, slot }), context, end: End::Drop }
+    }
+
+    fn guarded(key: SpanKey, context: SpanContext) -> Self {
+        Self { key: Some(key), context, end: End::Guard }
+    }
+
+    fn tell<R>(&self, tell: impl FnOnce(&Collector, Slot) -> R) -> Option<R> {
+        self.key.as_ref()?.tell(tell)
     }
 
     fn edit(&self, change: impl FnOnce(&mut Span)) {
-        if let Some(key) = &self.key {
-            key.edit(change);
-        }
-    }
-
-    fn finish(&self, time: Option<SystemTime>) {
-        if let Some(key) = &self.key {
-            key.finish(time);
-        }
+        self.tell(|collector, slot| collector.edit(slot, change));
     }
 }
 
@@ -158,9 +143,7 @@ impl opentelemetry::trace::Span for RecordedSpan {
     where
         T: Into<Cow<'static, str>>,
     {
-        if let Some(key) = &self.key {
-            key.add_event(name.into(), Some(at), attributes);
-        }
+        self.tell(|collector, slot| collector.add_event(slot, name.into(), Some(at), attributes));
     }
 
     fn span_context(&self) -> &SpanContext {
@@ -168,7 +151,7 @@ impl opentelemetry::trace::Span for RecordedSpan {
     }
 
     fn is_recording(&self) -> bool {
-        self.key.as_ref().is_some_and(SpanKey::is_open)
+        self.tell(Collector::is_open).unwrap_or(false)
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
@@ -183,8 +166,7 @@ impl opentelemetry::trace::Span for RecordedSpan {
     where
         T: Into<Cow<'static, str>>,
     {
-        let name = name.into();
-        self.edit(|span| span.name = Name::Text(name));
+        self.edit(|span| span.rename(name.into()));
     }
 
     fn add_link(&mut self, context: SpanContext, attributes: Vec<KeyValue>) {
@@ -193,13 +175,16 @@ impl opentelemetry::trace::Span for RecordedSpan {
     }
 
     fn end_with_timestamp(&mut self, at: SystemTime) {
-        self.finish(Some(at));
+        self.tell(|collector, slot| collector.finish(slot, Some(at)));
+        self.end = End::Guard;
     }
 }
 
 impl Drop for RecordedSpan {
     fn drop(&mut self) {
-        self.finish(None);
+        if self.end == End::Drop {
+            self.tell(|collector, slot| collector.finish(slot, None));
+        }
     }
 }
 
@@ -216,42 +201,28 @@ struct OpenSpan {
 }
 
 impl OpenSpan {
-    fn start(name: Name, detail: Option<Detail>) -> Option<Self> {
-        let detail = detail.map(Box::new);
-        with_parent(|context, collector| {
-            let parent = context.span();
-            let start = Start { parent: parent.span_context(), name, time: None, detail };
-            let (key, span_context) = collector.start(start)?;
-            let span = RecordedSpan::new(key.clone(), span_context);
+    #[inline]
+    fn start(name: Name, detail: Option<Box<Detail>>) -> Option<Self> {
+        here(|Here { context, collector, owner }| {
+            let current = context.span();
+            let parent = collector.parent(current.span_context());
+            let slot = collector.start(Start { parent, name, time: None, detail })?;
+            let key = SpanKey { owner, slot };
+            let span = RecordedSpan::guarded(key.clone(), collector.context_of(slot, parent));
             let opened_in_panic = thread::panicking();
             Some(Self { key, context: context.with_span(span), opened_in_panic })
         })
-        .flatten()
     }
-}
-
-impl OpenSpan {
-    /// Ends the span, failed if a panic is unwinding through it.
-    fn close(&self) {
-        close(&self.key, self.opened_in_panic);
-    }
-}
-
-fn close(key: &SpanKey, opened_in_panic: bool) {
-    if !opened_in_panic && thread::panicking() {
-        key.fail(last_panic());
-    }
-    key.finish(None);
 }
 
 impl SpanHandle {
     /// Opens a span under the current one.
-    pub fn open(site: &'static CallSite) -> Self {
-        Self(OpenSpan::start(Name::Site(site), None))
+    pub(crate) fn open(name: Name) -> Self {
+        Self(OpenSpan::start(name, None))
     }
 
     pub(crate) fn named(name: Name, detail: Detail) -> Self {
-        Self(OpenSpan::start(name, Some(detail)))
+        Self(OpenSpan::start(name, Some(Box::new(detail))))
     }
 
     /// Makes the span current on this thread until the guard is dropped.
@@ -301,7 +272,7 @@ impl SpanHandle {
 impl Drop for SpanHandle {
     fn drop(&mut self) {
         if let Some(span) = &self.0 {
-            span.close();
+            span.key.close(span.opened_in_panic);
         }
     }
 }
@@ -319,21 +290,17 @@ struct CurrentOnThread {
     _attached: ContextGuard,
 }
 
-/// Opens a span under the current one and makes it current.
+/// Opens the span of a call under the current one and makes it current.
 #[inline]
 pub fn enter(site: &'static CallSite) -> SpanGuard {
-    if is_tracing() { SpanGuard::open(Name::Site(site), None) } else { SpanGuard(None) }
+    SpanGuard::enter(Name::Call(site))
 }
 
 impl SpanGuard {
-    #[inline(never)]
-    pub(crate) fn open(name: Name, detail: Option<Detail>) -> Self {
-        let attached = |OpenSpan { key, context, opened_in_panic }| CurrentOnThread {
-            key,
-            opened_in_panic,
-            _attached: context.attach(),
-        };
-        Self(OpenSpan::start(name, detail).map(attached))
+    /// Opens a span under the current one and makes it current.
+    #[inline]
+    pub(crate) fn enter(name: Name) -> Self {
+        Self(if is_tracing() { CurrentOnThread::start(name) } else { None })
     }
 
     /// Whether anything is recorded here.
@@ -358,9 +325,17 @@ impl SpanGuard {
     }
 }
 
+impl CurrentOnThread {
+    #[inline(never)]
+    fn start(name: Name) -> Option<Self> {
+        let OpenSpan { key, context, opened_in_panic } = OpenSpan::start(name, None)?;
+        Some(Self { key, opened_in_panic, _attached: context.attach() })
+    }
+}
+
 impl Drop for CurrentOnThread {
     fn drop(&mut self) {
-        close(&self.key, self.opened_in_panic);
+        self.key.close(self.opened_in_panic);
     }
 }
 
@@ -487,7 +462,7 @@ pub(crate) fn before_abort(words: Option<LastWords>) {
 fn speak_last_words(failure: FailureText) {
     const PATIENCE: Duration = Duration::from_secs(1);
     let Ok(Some(words)) = LAST_WORDS.try_lock().map(|mut words| words.take()) else { return };
-    let current = with_parent(|context, _| context.clone());
+    let current = current_context();
     let (done, said) = mpsc::channel();
     let speak = move || {
         if let Some(context) = current {
@@ -521,8 +496,22 @@ fn panic_message(info: &PanicHookInfo<'_>) -> String {
 /// }
 /// ```
 pub fn current_span() -> Option<CurrentSpan> {
-    let context = with_parent(|context, _| context.clone())?;
+    let context = current_context()?;
     context.span().is_recording().then_some(CurrentSpan { context })
+}
+
+/// The context here, or where the thread has no span of the execution's, one in which the root is
+/// current.
+fn current_context() -> Option<Context> {
+    here(|Here { context, collector, owner }| {
+        let current = context.span();
+        let root = collector.root()?;
+        if collector.parent(current.span_context()).span_id() != root.context.span_id() {
+            return Some(context.clone());
+        }
+        let key = SpanKey { owner, slot: root.slot };
+        Some(context.with_span(RecordedSpan::guarded(key, root.context.clone())))
+    })
 }
 
 /// The span that was current when [`current_span`] was called.

@@ -4,13 +4,15 @@
 //! The provider has no state of its own: it finds the execution through the context. Before,
 //! between and after executions its spans are no-ops.
 
-use std::sync::{Arc, Once};
+use std::sync::Once;
 
 use opentelemetry::trace::{SpanBuilder, SpanContext, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, global};
 
-use crate::collector::{Collector, Detail, Name, Start};
-use crate::span::{RecordedSpan, collector_of, with_parent};
+use crate::call_site::Name;
+use crate::collector::{Collector, Detail, Start};
+use crate::current::{Here, Owner, at};
+use crate::span::RecordedSpan;
 
 /// Makes this crate the process's tracer provider, once.
 pub(crate) fn install() {
@@ -50,26 +52,27 @@ impl Tracer for ExecutionTracer {
 
 impl ExecutionTracer {
     fn record(&self, builder: SpanBuilder, parent: &Context) -> Option<RecordedSpan> {
+        let given = parent.span();
+        let given = given.span_context();
+        let start = |Here { context, collector, owner }: Here<'_>| {
+            // The parent that the caller gives is kept, wherever it comes from; where there is none
+            // the span hangs under what is current, at last the root.
+            let current = context.span();
+            let parent =
+                if given.is_valid() { given } else { collector.parent(current.span_context()) };
+            self.start(builder, collector, owner, parent)
+        };
         if parent.is_telemetry_suppressed() {
             return None;
         }
-        let given = parent.span().span_context().clone();
-        let (collector, fallback) = match collector_of(parent) {
-            Some(collector) => (collector, None),
-            None => with_parent(|context, collector| {
-                (Arc::clone(collector), Some(context.span().span_context().clone()))
-            })?,
-        };
-        // A parent from outside (a propagated one) is kept; where there is none the span hangs
-        // under what is current, at last the root.
-        let parent = if given.is_valid() { given } else { fallback.unwrap_or(given) };
-        self.start(builder, &collector, &parent)
+        at(parent, start)
     }
 
     fn start(
         &self,
         builder: SpanBuilder,
-        collector: &Arc<Collector>,
+        collector: &Collector,
+        owner: Owner,
         parent: &SpanContext,
     ) -> Option<RecordedSpan> {
         let detail = Detail {
@@ -82,7 +85,7 @@ impl ExecutionTracer {
         };
         let (name, time) = (Name::Text(builder.name), builder.start_time);
         let start = Start { parent, name, time, detail: Some(Box::new(detail)) };
-        let (key, context) = collector.start(start)?;
-        Some(RecordedSpan::new(key, context))
+        let slot = collector.start(start)?;
+        Some(RecordedSpan::new(owner, slot, collector.context_of(slot, parent)))
     }
 }

@@ -75,7 +75,7 @@ fn the_charm_runs_as_ever_and_the_exporter_is_gone() {
     assert_eq!((run.status.code(), stderr.as_ref()), (Some(1), "Error: as ever\n"));
 
     let program = fs::read(program(&folder)).unwrap();
-    let name = b"method call: ";
+    let name = b"method call: Charm::";
     assert!(!program.windows(name.len()).any(|bytes| bytes == name), "the attributes vanish");
 
     let tree = cargo(&folder, &["tree", "--edges", "normal", "--prefix", "none"]);

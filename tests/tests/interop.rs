@@ -82,6 +82,13 @@ fn current_span_is_the_current_span_whoever_opened_it() {
 }
 
 #[test]
+fn a_span_that_the_api_renames_still_says_where_it_is() {
+    let trace = capture(|| ours(|| Context::current().span().update_name("renamed")));
+    let function = trace.find("renamed").attribute("code.function.name");
+    assert_eq!(function, Some("interop::ours"));
+}
+
+#[test]
 fn everything_that_the_api_says_of_a_span_arrives() {
     let ids = (TraceId::from(7), SpanId::from(9));
     let trace = capture(|| {

@@ -134,6 +134,58 @@ fn a_thread_without_a_span_hangs_under_the_root() {
 }
 
 #[test]
+fn traced_code_may_run_when_its_thread_has_ended() {
+    let world = World::new();
+    let finished = world.dispatch("hooks/ending-thread").run();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stdout.contains("farewell from 6\nthe thread ended well: true"));
+    let trace = world.receiver.trace();
+    let path = trace.path(trace.find("method call: Partly::traced"));
+    assert_eq!(path, ["hello/0: ending-thread event", "method call: Partly::traced"]);
+}
+
+#[test]
+fn a_span_from_another_process_is_a_parent_and_one_of_another_tracer_is_none() {
+    let world = World::new();
+    let finished = world.dispatch("hooks/other-traces").run();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let mut traces = world.receiver.traces();
+    traces.sort_by_key(|trace| trace.spans.len());
+    let outlines: Vec<String> = traces.iter().map(Trace::outline).collect();
+    let from_outside = "\
+function call: on_opentelemetry
+  library call
+    method call: Partly::traced
+";
+    let own = "\
+hello/0: other-traces event
+  method call: TestCharm::new
+  event: other-traces
+    method call: TestCharm::on_event
+      method call: TestCharm::outcome
+  function call: count
+";
+    assert_eq!(outlines, [from_outside, own]);
+    let outermost = traces[0].find("function call: on_opentelemetry");
+    assert_eq!(outermost.parent, "0000000000000009");
+}
+
+#[test]
+fn an_execution_beside_the_processs_own_is_a_trace_of_its_own() {
+    let world = World::new();
+    let endpoint = world.receiver.endpoint();
+    let run = world.dispatch("hooks/two-executions");
+    let finished = run.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint).run();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let mut traces = world.receiver.traces();
+    traces.sort_by_key(|trace| trace.spans.len());
+    let outlines: Vec<String> = traces.iter().map(Trace::outline).collect();
+    let (beside, own) = (&outlines[0], &outlines[1]);
+    assert_eq!(beside, "hello/0: two-executions event\n  function call: count\n");
+    assert!(own.contains("method call: Partly::traced") && !own.contains("count"), "{own}");
+}
+
+#[test]
 fn spans_of_the_opentelemetry_api_nest_both_ways() {
     let trace = World::new().trace("hooks/opentelemetry");
     let library = trace.find("library call");

@@ -11,15 +11,15 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind};
-use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
 
 use super::payload::Payload;
-use crate::collector::{CallSite, Name, Span, nanos_to_time};
+use crate::collector::{Span, nanos_to_time};
 
 /// How many spans are taken together into one request's bytes. Bounds the memory of encoding;
 /// requests are merged again before they are sent.
@@ -108,10 +108,7 @@ fn one_span_data(span: Span, trace: &SpanContext, scope: &InstrumentationScope) 
     events.events = detail.events;
     let mut links = SpanLinks::default();
     links.links = detail.links;
-    let (name, mut attributes) = match name {
-        Name::Site(site) => (site.span_name.into(), code_attributes(site)),
-        Name::Text(name) => (name, Vec::new()),
-    };
+    let (name, mut attributes) = name.describe();
     attributes.extend(detail.attributes);
     SpanData {
         span_context: detail.foreign_context.unwrap_or_else(|| with_id(trace, id)),
@@ -133,12 +130,4 @@ fn one_span_data(span: Span, trace: &SpanContext, scope: &InstrumentationScope) 
 fn with_id(trace: &SpanContext, id: SpanId) -> SpanContext {
     let (flags, state) = (trace.trace_flags(), trace.trace_state().clone());
     SpanContext::new(trace.trace_id(), id, flags, false, state)
-}
-
-fn code_attributes(site: &CallSite) -> Vec<KeyValue> {
-    vec![
-        KeyValue::new("code.function.name", site.function),
-        KeyValue::new("code.file.path", site.file),
-        KeyValue::new("code.line.number", i64::from(site.line)),
-    ]
 }

@@ -14,10 +14,10 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 
 use super::future::cover;
-use super::method::describe;
-use super::type_name;
-use crate::collector::CallSite;
-use crate::span::{SpanGuard, SpanHandle, is_tracing};
+use crate::call_site::{CallSite, Name, TypeName};
+use crate::current::is_tracing;
+use crate::span::{SpanGuard, SpanHandle};
+use crate::type_name;
 
 /// The names of the listed types.
 pub type ExtraTypes<'a> = &'a [fn() -> &'static str];
@@ -55,10 +55,9 @@ pub fn same_type_as<T>(_: &T) -> T {
 }
 
 /// The listed type that `T` is, or points to.
-fn listed<T: ?Sized>(types: ExtraTypes<'_>) -> Option<&'static str> {
+fn listed<T: ?Sized>(types: ExtraTypes<'_>) -> Option<TypeName> {
     let name = any::type_name::<T>();
-    let mut names = types.iter().map(|name| name());
-    names.find(|listed| type_name::reaches(name, listed))
+    types.iter().copied().find(|listed| type_name::reaches(name, listed()))
 }
 
 thread_local! {
@@ -73,7 +72,7 @@ thread_local! {
 /// A call that is traced: on what type, and where.
 #[derive(Debug, Clone, Copy)]
 struct Call {
-    type_name: &'static str,
+    type_name: TypeName,
     site: &'static CallSite,
 }
 
@@ -85,13 +84,11 @@ impl Call {
     }
 
     fn enter(self) -> SpanGuard {
-        let (name, detail) = describe(self.site, self.type_name);
-        SpanGuard::open(name, detail)
+        SpanGuard::enter(Name::MethodOf(self.type_name, self.site))
     }
 
     fn open(self) -> SpanHandle {
-        let (name, detail) = describe(self.site, self.type_name);
-        SpanHandle::named(name, detail.unwrap_or_default())
+        SpanHandle::open(Name::MethodOf(self.type_name, self.site))
     }
 }
 

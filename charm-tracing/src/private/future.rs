@@ -10,7 +10,8 @@ use std::thread;
 use opentelemetry::Value;
 
 use super::field::Fields;
-use crate::span::{SpanHandle, is_tracing};
+use crate::current::is_tracing;
+use crate::span::SpanHandle;
 
 /// Polls `future` in its span.
 pub async fn cover<F: Future>(span: &SpanHandle, future: F) -> F::Output {

@@ -6,7 +6,6 @@ mod field;
 mod future;
 mod method;
 mod outcome;
-mod type_name;
 
 pub use self::call::*;
 pub use self::extra_types::{
@@ -18,5 +17,5 @@ pub use self::field::{AttributeValue, Displayed, Field, Fields, Impossible, set_
 pub use self::future::{CollectedFields, cover, unreachable};
 pub use self::method::{enter_method, open, open_method};
 pub use self::outcome::{Outcome, Recorder};
-pub use crate::collector::CallSite;
+pub use crate::call_site::CallSite;
 pub use crate::span::{Failure, SpanGuard, SpanHandle, enter};

@@ -40,13 +40,14 @@ use opentelemetry_sdk::trace::SpanData;
 pub use self::trace::{Span, SpanEvent, Status, Trace};
 #[doc(hidden)]
 pub use self::tree::assert_tree;
-use crate::collector::{Collector, Name, time_to_nanos};
+use crate::collector::{Collector, time_to_nanos};
 use crate::config::Config;
+use crate::current::Reach;
 use crate::export;
 use crate::juju::Environment;
 use crate::resource::resource;
 use crate::root;
-use crate::span::{Reach, Root};
+use crate::span::Root;
 
 /// The spans of what `code` runs.
 pub fn capture<R>(code: impl FnOnce() -> R) -> Trace {
@@ -125,7 +126,7 @@ impl Captured {
             panic!("a new collector takes spans");
         };
         if !named {
-            root.key.edit(|span| span.name = Name::Text("capture".into()));
+            root.key.edit(|span| span.rename("capture".into()));
         }
         Self { environment, collector, root }
     }

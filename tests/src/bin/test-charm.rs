@@ -16,8 +16,12 @@ use std::thread;
 use std::time::Duration;
 
 use charm_tracing::juju::Event;
-use charm_tracing::{current_span, trace_charm, trace_function, trace_method, trace_type};
-use opentelemetry::trace::{TraceContextExt, Tracer};
+use charm_tracing::{
+    Execution, current_span, trace_charm, trace_function, trace_method, trace_type,
+};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+};
 use opentelemetry::{Context, KeyValue, global};
 
 struct TestCharm {
@@ -59,7 +63,10 @@ impl TestCharm {
             "told" => self.on_told(),
             bulky if bulky.starts_with("bulky") => on_bulky(),
             "thread" => on_thread(),
+            "ending-thread" => on_ending_thread(),
             "opentelemetry" => on_opentelemetry(),
+            "other-traces" => on_other_traces(),
+            "two-executions" => on_two_executions(),
             _ => {}
         }
         self.outcome(event.name())
@@ -230,6 +237,57 @@ fn on_thread() {
     thread::scope(|scope| {
         scope.spawn(|| Partly { calls: 0 }.traced());
     });
+}
+
+/// A value that calls traced code when its thread has ended, and all that a thread has is going.
+struct Farewell;
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        println!("farewell from {}", count(&["thread".to_owned()]));
+        let _ = current_span();
+    }
+}
+
+thread_local! {
+    static FAREWELL: Farewell = const { Farewell };
+}
+
+fn on_ending_thread() {
+    let thread = thread::spawn(|| {
+        FAREWELL.with(|_| ());
+        Partly { calls: 0 }.traced();
+    });
+    println!("the thread ended well: {}", thread.join().is_ok());
+}
+
+/// Runs traced code below spans that are not of this execution: one from another process, and one
+/// of a tracer that delivers elsewhere.
+fn on_other_traces() {
+    let caller = |number: u128, is_remote| {
+        let (trace, span) = (TraceId::from(number), SpanId::from(9));
+        let flags = TraceFlags::SAMPLED;
+        SpanContext::new(trace, span, flags, is_remote, TraceState::default())
+    };
+    let from_outside = Context::current().with_remote_span_context(caller(7, true));
+    {
+        let _attached = from_outside.attach();
+        on_opentelemetry();
+    }
+    let _attached = Context::new().with_remote_span_context(caller(8, false)).attach();
+    count(&[]);
+}
+
+/// Runs an execution beside the process's own.
+fn on_two_executions() {
+    let beside = || {
+        let execution = Execution::begin();
+        count(&[]);
+        execution.end();
+    };
+    let beside = thread::spawn(beside).join();
+    println!("the other execution ended well: {}", beside.is_ok());
+    Partly { calls: 0 }.traced();
 }
 
 #[trace_function]

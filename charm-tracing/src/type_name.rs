@@ -1,7 +1,7 @@
 //! What `std::any::type_name` says about a type, cut to size.
 
 /// The type's path without its generic arguments: `crate::module::Type`.
-pub(super) fn path(type_name: &str) -> &str {
+pub(crate) fn path(type_name: &str) -> &str {
     let named =
         type_name.trim_start_matches('&').trim_start_matches("mut ").trim_start_matches("dyn ");
     let end = named.find(['<', ' ']).unwrap_or(named.len());
@@ -9,14 +9,14 @@ pub(super) fn path(type_name: &str) -> &str {
 }
 
 /// The type's own name: `Type`.
-pub(super) fn last_word(type_name: &str) -> &str {
+pub(crate) fn last_word(type_name: &str) -> &str {
     let path = path(type_name);
     path.rsplit("::").next().unwrap_or(path)
 }
 
 /// Whether a type is the one called `wanted`, or a pointer, a guard or a cell's borrow that leads to
 /// one.
-pub(super) fn reaches(type_name: &str, wanted: &str) -> bool {
+pub(crate) fn reaches(type_name: &str, wanted: &str) -> bool {
     let wanted = pointee(wanted);
     // Most receivers are something else altogether.
     let is_object = wanted.starts_with("dyn ");
