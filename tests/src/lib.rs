@@ -7,6 +7,7 @@
 mod charm;
 mod fake_juju;
 pub mod hook_tools;
+mod proxy;
 mod receiver;
 pub mod tls;
 mod trace;
@@ -17,6 +18,7 @@ pub use charm::{CharmDir, CharmRun, Finished};
 pub use charm_tracing::assert_tree;
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
 pub use fake_juju::FakeJuju;
+pub use proxy::{Asked, Proxy};
 pub use receiver::{Answer, Down, Manner, Received, Receiver, Unserved};
 pub use tls::{Authority, TlsFront};
 pub use trace::decode;

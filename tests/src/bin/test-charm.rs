@@ -34,6 +34,7 @@ struct TestCharm {
     tracing_endpoint = endpoint,
     server_cert = certificate,
     buffer_max_events = number_in("TEST_CHARM_BUFFER_MAX_EVENTS").unwrap_or(100),
+    buffer_max_size_mib = number_in("TEST_CHARM_BUFFER_MAX_SIZE_MIB").unwrap_or(10),
 )]
 impl TestCharm {
     const NAME: &'static str = "test-charm";
