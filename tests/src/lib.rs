@@ -5,6 +5,7 @@
 //! nothing of it.
 
 mod charm;
+pub mod drawn;
 mod fake_juju;
 pub mod hook_tools;
 mod picture;
