@@ -5,6 +5,7 @@
 //! nothing of it.
 
 mod charm;
+pub mod document;
 pub mod drawn;
 mod fake_juju;
 pub mod hook_tools;
@@ -28,7 +29,12 @@ pub use trace::decode;
 pub use tree::{Palette, Tree};
 pub use unit::{DEADLINE, Handled, Unit};
 
-/// The README's code is compiled as it stands there.
+/// The documents' code is compiled and run as it stands there.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+}
