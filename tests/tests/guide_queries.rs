@@ -36,8 +36,9 @@ fn traces() -> Vec<Trace> {
 #[test]
 fn every_query_finds_what_it_says() {
     let traces = traces();
-    let queries = Document::read("docs/guide.md").blocks("traceql");
-    assert!(queries.len() >= 10);
+    let documents = ["docs/guide.md", "docs/from-python.md"].map(Document::read);
+    let queries: Vec<String> = documents.iter().flat_map(|d| d.blocks("traceql")).collect();
+    assert!(queries.len() > 10);
     for query in queries {
         let query = query.trim();
         let found = traces.iter().map(|trace| find(query, trace).len()).sum::<usize>();
