@@ -21,7 +21,7 @@ fn run(example: &str) -> String {
     let source = fs::read_to_string(source).unwrap();
     let head: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
     let command = Regex::new("`cargo ([^`]+)`").unwrap();
-    let command = command.captures(&head).unwrap_or_else(|| panic!("{example} names no command"));
+    let command = command.captures(&head).unwrap();
     let arguments: Vec<&str> = command[1].split(' ').collect();
     assert_eq!(arguments[1..], ["--example", example]);
     let output = Command::new(env!("CARGO"))
@@ -116,13 +116,16 @@ fn the_picture_shows_what_the_quickstart_shows() {
     assert_eq!(executions, 2);
 }
 
+/// A text's colour, its place, and what it says.
+type Piece<'a> = (&'a str, usize, &'a str);
+
 /// The rows of trees in a picture, by where its texts stand: names on the left, each as far to the
 /// right as it lies deep; then a duration; then what failed.
 fn pictured(picture: &str) -> Vec<Row> {
     let text =
         Regex::new(r#"<text class="([a-z]+)" x="([0-9]+)" y="([0-9]+)" textLength[^>]*>([^<]*)<"#);
     let text = text.unwrap();
-    let mut lines: Vec<(&str, Vec<(&str, usize, &str)>)> = Vec::new();
+    let mut lines: Vec<(&str, Vec<Piece<'_>>)> = Vec::new();
     for found in text.captures_iter(picture) {
         let [class, x, y, text] = found.extract().1;
         let piece = (class, x.parse().unwrap(), text);
@@ -131,7 +134,7 @@ fn pictured(picture: &str) -> Vec<Row> {
             _ => lines.push((y, vec![piece])),
         }
     }
-    let row = |(_, pieces): (&str, Vec<(&str, usize, &str)>)| {
+    let row = |(_, pieces): (&str, Vec<Piece<'_>>)| {
         let [(class, x, name), _duration, rest @ ..] = &pieces[..] else { return None };
         let failure = rest.first().map(|(_, _, failure)| (*failure).to_owned());
         assert_eq!(*class == "red", failure.is_some(), "{name} has the wrong colour");

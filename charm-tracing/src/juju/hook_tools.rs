@@ -194,6 +194,9 @@ impl HookToolError {
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotRun(error) if error.kind() == io::ErrorKind::NotFound => {
+                formatter.write_str("there is no such program; hook tools are there only in a hook")
+            }
             Self::NotRun(error) => error.fmt(formatter),
             Self::NotText => formatter.write_str("its output is not UTF-8"),
             Self::Failed { said, .. } => formatter.write_str(said),

@@ -1,5 +1,4 @@
 //! The first charm of `docs/guide.md`, word for word below this head.
-#![expect(clippy::unused_self, reason = "a charm that grows will want it")]
 
 use std::fs;
 use std::io;
