@@ -3,7 +3,7 @@
 //! What reads them here is the little of TraceQL that the guide uses. How long something took is not
 //! compared: hooks are fast here.
 
-#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 use std::collections::BTreeMap;
 

@@ -146,6 +146,14 @@ fn call(command: &mut Command, input: Option<&[u8]>) -> io::Result<Output> {
 ///
 /// Neither `Display` nor `Debug` show anything that the tool was given, so that the error may be
 /// recorded and logged; [`stderr`](Self::stderr) is what the tool really said.
+///
+/// ```
+/// use charm_tracing::juju::hook_tool;
+///
+/// let error = hook_tool("config-get").run().unwrap_err();
+/// assert_eq!(error.tool(), "config-get");
+/// assert_eq!(error.exit_code(), None, "outside a hook it cannot even be run");
+/// ```
 pub struct HookToolError {
     tool: String,
     cause: Cause,
