@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use charm_tracing_tests::document::{Document, repository};
 use charm_tracing_tests::{CharmDir, Palette, Receiver, Tree};
@@ -25,7 +26,7 @@ const DOCUMENTS: [&str; 6] = [
 #[test]
 fn the_tests_that_show_what_is_claimed_exist() {
     let comment = Regex::new("<!-- Shown by ([a-z/_-]+): ([a-z0-9_, ]+) -->").unwrap();
-    for document in DOCUMENTS.map(Document::read) {
+    for document in [GUIDE, "docs/from-python.md"].map(Document::read) {
         let marks = document.text.matches("<!-- Shown by").count();
         assert_eq!(comment.captures_iter(&document.text).count(), marks, "{:?}", document.path);
         for found in comment.captures_iter(&document.text) {
@@ -57,6 +58,25 @@ fn the_first_charm_is_traced_as_it_says() {
     let times = Regex::new(" +[0-9.]+ (?:µs|ms|s)  .*").unwrap();
     let names = times.replace_all(&drawn, "");
     assert_eq!(names, guide.blocks("text")[0]);
+}
+
+/// The variables of the command that the guide names, but for the port.
+#[test]
+fn a_charm_is_traced_when_it_is_started_by_hand() {
+    let commands = Document::read(GUIDE).blocks("sh").concat();
+    let command = commands.lines().find(|line| line.ends_with(" target/debug/hello")).unwrap();
+    let receiver = Receiver::start();
+    let command = command.replace("http://localhost:4318", &receiver.endpoint());
+    let folder = tempfile::tempdir().unwrap();
+    let mut charm = Command::new(env!("CARGO_BIN_EXE_first-charm"));
+    let variables = command.split(' ').filter_map(|word| word.split_once('='));
+    charm.env_clear().envs(variables).current_dir(folder.path());
+    let output = charm.output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
+    let trace = receiver.trace();
+    assert_eq!(trace.root().name, "install event");
+    assert!(trace.has("method call: HelloCharm::write_greeting"));
+    assert_eq!(trace.resource["service.name"], "HelloCharm");
 }
 
 #[test]
@@ -179,7 +199,9 @@ fn commands_name_what_there_is() {
                 }
                 ["cargo", "test", "--workspace"]
                 | ["jhack", "tail", "-t"]
-                | ["juju", "debug-log" | "model-config", ..] => {}
+                | ["juju", "debug-log" | "model-config", ..]
+                | ["docker", "run", ..] => {}
+                [variable, _, "target/debug/hello"] if variable.contains('=') => {}
                 ["juju", "integrate", one, other] => {
                     let is_ours = |end: &&str| end.starts_with("hello:");
                     for end in [one, other].iter().filter(|end| is_ours(end)) {

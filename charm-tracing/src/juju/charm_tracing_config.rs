@@ -82,7 +82,7 @@ impl<T: Authorities + ?Sized> Authorities for &T {
 /// disk. For a charm that never has certificates `tracing.endpoint(Protocol::OtlpHttp)` is enough; here
 /// it would have to say of which type it has none, `None::<&str>`.
 ///
-/// ```no_run
+/// ```
 /// use std::path::PathBuf;
 ///
 /// use charm_tracing::juju::{Protocol, TracingEndpointRequirer, charm_tracing_config};

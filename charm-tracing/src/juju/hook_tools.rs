@@ -22,13 +22,16 @@ const LONGEST_LINE: usize = 500;
 
 /// A call of one of Juju's hook tools, to be completed and [`run`](HookTool::run).
 ///
-/// ```no_run
-/// use charm_tracing::juju::hook_tool;
+/// ```
+/// use charm_tracing::juju::{HookToolError, hook_tool};
 ///
-/// let config = hook_tool("config-get").arg("--format=json").run()?;
-/// hook_tool("status-set").args(["active", "ready"]).run()?;
-/// hook_tool("relation-set").args(["--app", "--file", "-"]).stdin("password: hunter2").run()?;
-/// # Ok::<(), charm_tracing::juju::HookToolError>(())
+/// fn on_config_changed() -> Result<(), HookToolError> {
+///     let config = hook_tool("config-get").arg("--format=json").run()?;
+///     hook_tool("status-set").args(["active", "ready"]).run()?;
+///     hook_tool("relation-set").args(["--app", "--file", "-"]).stdin("password: hunter2").run()?;
+///     Ok(())
+/// }
+/// # assert!(on_config_changed().is_err(), "there are no hook tools outside a hook");
 /// ```
 pub fn hook_tool(name: impl Into<String>) -> HookTool {
     HookTool { name: name.into(), arguments: Vec::new(), stdin: None }
