@@ -5,10 +5,14 @@
 //! nothing of it.
 
 mod charm;
+pub mod document;
+pub mod drawn;
 mod fake_juju;
 pub mod hook_tools;
+mod picture;
 mod proxy;
 mod receiver;
+mod show;
 pub mod tls;
 mod trace;
 mod tree;
@@ -18,14 +22,21 @@ pub use charm::{CharmDir, CharmRun, Finished};
 pub use charm_tracing::assert_tree;
 pub use charm_tracing::testing::{Span, SpanEvent, Status, Trace};
 pub use fake_juju::FakeJuju;
+pub use picture::Picture;
 pub use proxy::{Asked, Proxy};
 pub use receiver::{Answer, Down, Manner, Received, Receiver, Unserved};
+pub use show::{Variables, by_environment, show};
 pub use tls::{Authority, TlsFront};
 pub use trace::decode;
 pub use tree::{Palette, Tree};
 pub use unit::{DEADLINE, Handled, Unit};
 
-/// The README's code is compiled as it stands there.
+/// The documents' code is compiled and run as it stands there.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{Span, Status, Trace};
 
 /// How wide the bar is, in characters.
-const BAR_WIDTH: usize = 32;
+const BAR_WIDTH: usize = 24;
 
 /// Whether what is drawn is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

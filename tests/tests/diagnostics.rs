@@ -25,6 +25,14 @@ fn outside_juju_they_go_to_stderr() {
 }
 
 #[test]
+fn outside_juju_a_charm_that_names_no_buffer_has_none() {
+    let charm = test_charm!();
+    let finished = charm.dispatch("").without("JUJU_").run();
+    assert!(finished.stderr.contains("there is no buffer, so this trace is lost"), "{finished:?}");
+    assert!(!charm.path().join(".charm_tracing_buffer.raw").exists());
+}
+
+#[test]
 fn a_charm_with_a_logger_gets_them_there() {
     let charm = test_charm!();
     let finished = charm.dispatch("hooks/nested").variable("TEST_CHARM_LOGGER", "1").run();

@@ -7,6 +7,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Certificates of the authorities that an `https` backend is checked against.
+///
+/// A field of this type may hold either, for a charm that has one or the other:
+///
+/// ```
+/// use charm_tracing::{ServerCertificate, trace_charm};
+///
+/// struct HelloCharm {
+///     server_cert: Option<ServerCertificate>,
+/// }
+///
+/// #[trace_charm(server_cert = server_cert)]
+/// impl HelloCharm {
+///     fn new(given: Option<String>) -> Self {
+///         let file = || ServerCertificate::File("/usr/local/share/ca-certificates/ca.crt".into());
+///         Self { server_cert: Some(given.map_or_else(file, ServerCertificate::Pem)) }
+///     }
+/// }
+/// # assert!(matches!(HelloCharm::new(None).server_cert, Some(ServerCertificate::File(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerCertificate {
     /// A PEM file. It may be absent: then traces wait on disk until it is there.

@@ -81,7 +81,7 @@ impl ServerCert for CaBundle {
 /// [`TracingEndpointRequirer`](super::TracingEndpointRequirer) it reads them once in an execution,
 /// and when they are first wanted: a charm whose backend is `http` does not pay for it.
 ///
-/// ```no_run
+/// ```
 /// use charm_tracing::juju::{
 ///     CertificateTransferRequirer, Protocol, TracingEndpointRequirer, charm_tracing_config,
 /// };

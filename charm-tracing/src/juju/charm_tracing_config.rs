@@ -79,9 +79,10 @@ impl<T: Authorities + ?Sized> Authorities for &T {
 /// | Juju's own ([`TracingEndpointRequirer::default`]) | none: Juju's variables decide | none |
 ///
 /// Where there is no endpoint the environment decides, and without a word from there traces wait on
-/// disk. For a charm that never has certificates `tracing.endpoint(Protocol::OtlpHttp)` is enough.
+/// disk. For a charm that never has certificates `tracing.endpoint(Protocol::OtlpHttp)` is enough; here
+/// it would have to say of which type it has none, `None::<&str>`.
 ///
-/// ```no_run
+/// ```
 /// use std::path::PathBuf;
 ///
 /// use charm_tracing::juju::{Protocol, TracingEndpointRequirer, charm_tracing_config};

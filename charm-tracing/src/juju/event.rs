@@ -47,6 +47,13 @@ pub(crate) struct Deferral {
 }
 
 /// What sort of event an [`Event`] is.
+///
+/// ```
+/// use charm_tracing::juju::{Environment, EventKind};
+///
+/// let backup = Environment::from_pairs([("JUJU_DISPATCH_PATH", "actions/backup")]).event();
+/// assert_eq!((backup.name(), backup.kind()), ("backup", EventKind::Action));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// A hook: `install`, `config-changed`, `database-relation-joined`, …

@@ -22,13 +22,16 @@ const LONGEST_LINE: usize = 500;
 
 /// A call of one of Juju's hook tools, to be completed and [`run`](HookTool::run).
 ///
-/// ```no_run
-/// use charm_tracing::juju::hook_tool;
+/// ```
+/// use charm_tracing::juju::{HookToolError, hook_tool};
 ///
-/// let config = hook_tool("config-get").arg("--format=json").run()?;
-/// hook_tool("status-set").args(["active", "ready"]).run()?;
-/// hook_tool("relation-set").args(["--app", "--file", "-"]).stdin("password: hunter2").run()?;
-/// # Ok::<(), charm_tracing::juju::HookToolError>(())
+/// fn on_config_changed() -> Result<(), HookToolError> {
+///     let config = hook_tool("config-get").arg("--format=json").run()?;
+///     hook_tool("status-set").args(["active", "ready"]).run()?;
+///     hook_tool("relation-set").args(["--app", "--file", "-"]).stdin("password: hunter2").run()?;
+///     Ok(())
+/// }
+/// # assert!(on_config_changed().is_err(), "there are no hook tools outside a hook");
 /// ```
 pub fn hook_tool(name: impl Into<String>) -> HookTool {
     HookTool { name: name.into(), arguments: Vec::new(), stdin: None }
@@ -146,6 +149,14 @@ fn call(command: &mut Command, input: Option<&[u8]>) -> io::Result<Output> {
 ///
 /// Neither `Display` nor `Debug` show anything that the tool was given, so that the error may be
 /// recorded and logged; [`stderr`](Self::stderr) is what the tool really said.
+///
+/// ```
+/// use charm_tracing::juju::hook_tool;
+///
+/// let error = hook_tool("config-get").run().unwrap_err();
+/// assert_eq!(error.tool(), "config-get");
+/// assert_eq!(error.exit_code(), None, "outside a hook it cannot even be run");
+/// ```
 pub struct HookToolError {
     tool: String,
     cause: Cause,
@@ -194,6 +205,9 @@ impl HookToolError {
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotRun(error) if error.kind() == io::ErrorKind::NotFound => {
+                formatter.write_str("there is no such program; hook tools are there only in a hook")
+            }
             Self::NotRun(error) => error.fmt(formatter),
             Self::NotText => formatter.write_str("its output is not UTF-8"),
             Self::Failed { said, .. } => formatter.write_str(said),

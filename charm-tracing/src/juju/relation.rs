@@ -14,6 +14,17 @@ use super::log::{Level, log};
 use crate::span::current_span;
 
 /// Why a relation has nothing to offer, yet or any more.
+///
+/// ```
+/// use charm_tracing::juju::{NotReady, Protocol, TracingEndpointRequirer};
+///
+/// let tracing = TracingEndpointRequirer::new("tracing", [Protocol::OtlpHttp]);
+/// match tracing.receivers() {
+///     Ok(receivers) => println!("{} receivers", receivers.len()),
+///     Err(NotReady::NoRelation { relation }) => println!("integrate something with {relation}"),
+///     Err(why) => println!("traces wait: {why}"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotReady {
@@ -118,6 +129,19 @@ impl NotReady {
 }
 
 /// What the event that the charm is run for did to a relation's offer.
+///
+/// Tracing itself needs none of this. It is for a charm that gives its workload the same backend:
+///
+/// ```
+/// use charm_tracing::juju::{Protocol, RelationChange, TracingEndpointRequirer};
+///
+/// let tracing = TracingEndpointRequirer::new("tracing", [Protocol::OtlpHttp]);
+/// match tracing.change() {
+///     Some(RelationChange::Updated) => { /* write the endpoint into the workload's configuration */ }
+///     Some(RelationChange::Removed) => { /* take it out again */ }
+///     None => { /* the event is not about the endpoint */ }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RelationChange {
     /// The other end has said something new, and it can be used.

@@ -69,7 +69,7 @@ pub struct Receiver {
 /// change. What the backend answers is read when it is first wanted, and once in an execution; on a
 /// settled unit that is three calls of hook tools at most.
 ///
-/// ```no_run
+/// ```
 /// use charm_tracing::juju::{Protocol, TracingEndpointRequirer};
 ///
 /// let tracing = TracingEndpointRequirer::new("tracing", [Protocol::OtlpHttp]);

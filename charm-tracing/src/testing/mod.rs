@@ -55,6 +55,22 @@ pub fn capture<R>(code: impl FnOnce() -> R) -> Trace {
 }
 
 /// The spans of a future, from its first poll to its end.
+///
+/// ```
+/// # use std::task::{Context, Poll, Waker};
+/// use charm_tracing::testing::capture_async;
+/// use charm_tracing::trace_function;
+///
+/// #[trace_function]
+/// async fn pull_image() {}
+///
+/// async fn test() {
+///     let trace = capture_async(pull_image()).await;
+///     assert!(trace.has("function call: pull_image"));
+/// }
+/// # let polled = std::pin::pin!(test()).poll(&mut Context::from_waker(Waker::noop()));
+/// # assert_eq!(polled, Poll::Ready(()));
+/// ```
 pub async fn capture_async<F: Future>(future: F) -> Trace {
     Capture::new().run_async(future).await
 }

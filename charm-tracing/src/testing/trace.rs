@@ -8,6 +8,18 @@ use std::time::Duration;
 use opentelemetry::trace::SpanKind;
 
 /// All spans of one trace id.
+///
+/// ```
+/// use charm_tracing::testing::capture;
+///
+/// let trace = capture(|| {
+///     charm_tracing::event("database-ready", || charm_tracing::event("jobs-changed", || ()));
+/// });
+/// let event = trace.find("event: jobs-changed");
+/// assert_eq!(trace.path(event), ["capture", "event: database-ready", "event: jobs-changed"]);
+/// assert_eq!(event.attribute("event_type"), Some("custom"));
+/// assert_eq!(trace.children(trace.root()).count(), 1);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Trace {
     /// The trace's id, 32 hexadecimal digits.

@@ -33,7 +33,7 @@ struct TestCharm {
 #[trace_charm(
     tracing_endpoint = endpoint,
     server_cert = certificate,
-    buffer_max_events = number_in("TEST_CHARM_BUFFER_MAX_EVENTS").unwrap_or(100),
+    buffer_max_events = buffer_max_events(),
     buffer_max_size_mib = number_in("TEST_CHARM_BUFFER_MAX_SIZE_MIB").unwrap_or(10),
 )]
 impl TestCharm {
@@ -171,6 +171,14 @@ fn noted(bytes: u64) {
     let text: String = (0..bytes).map(|_| noise()).collect();
     if let Some(span) = current_span() {
         span.set_attribute("noise", text);
+    }
+}
+
+/// An expression of the charm's author, which may go wrong.
+fn buffer_max_events() -> u64 {
+    match std::env::var("TEST_CHARM_BUFFER_MAX_EVENTS").as_deref() {
+        Ok("panics") => panic!("the options panic"),
+        _ => number_in("TEST_CHARM_BUFFER_MAX_EVENTS").unwrap_or(100),
     }
 }
 
