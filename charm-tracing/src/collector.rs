@@ -364,11 +364,15 @@ fn in_trace(trace: &SpanContext, id: SpanId) -> SpanContext {
     SpanContext::new(trace.trace_id(), id, flags, false, state)
 }
 
+/// OpenTelemetry's attribute for what led to an exception, whatever form the language gives it.
+pub(crate) const STACKTRACE: &str = "exception.stacktrace";
+
 fn exception(failure: &FailureText, at: SystemTime) -> Event {
-    let attributes = vec![
+    let mut attributes = vec![
         KeyValue::new("exception.type", Value::from(failure.error_type.clone())),
         KeyValue::new("exception.message", failure.message.clone()),
     ];
+    attributes.extend(failure.stacktrace().map(|trace| KeyValue::new(STACKTRACE, trace)));
     Event::new("exception", at, attributes, 0)
 }
 

@@ -19,7 +19,7 @@ use opentelemetry::trace::{FutureExt, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 
 use crate::call_site::{CallSite, Name};
-use crate::collector::{Collector, Detail, FailureText, Slot, Span, Start};
+use crate::collector::{Collector, Detail, FailureText, STACKTRACE, Slot, Span, Start};
 use crate::current::{Here, Owner, Reach, Registration, here, is_tracing};
 
 /// An open root span, and the registration that lets spans open under it.
@@ -362,17 +362,29 @@ impl fmt::Debug for Failure<'_> {
 impl Failure<'_> {
     /// Asks the error what it says.
     pub(crate) fn into_text(self) -> FailureText {
-        let sources = AssertUnwindSafe(|| self.sources());
         let message = in_words(self.message);
-        let sources = panic::catch_unwind(sources).unwrap_or_default();
+        let sources = causes(self.source);
         FailureText { error_type: Cow::Borrowed(self.error_type), message, sources }
     }
+}
 
-    fn sources(&self) -> Vec<String> {
-        const MOST: usize = 32;
-        let chain = iter::successors(self.source, |error: &&dyn Error| (*error).source());
-        chain.take(MOST).map(|error| in_words(error)).collect()
+impl FailureText {
+    /// What led to the error, as `anyhow` shows it; `None` where nothing did.
+    pub(crate) fn stacktrace(&self) -> Option<String> {
+        let causes = self.sources.join("\n    ");
+        let text = format_args!("{}\n\nCaused by:\n    {causes}", self.message);
+        (!causes.is_empty()).then(|| in_words(&text))
     }
+}
+
+/// What an error wraps, outermost first. `source` is the charm's own code, like its `Display`.
+fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    const MOST: usize = 32;
+    let chain = || {
+        let chain = iter::successors(first, |error: &&dyn Error| (*error).source());
+        chain.take(MOST).map(|error| in_words(error)).collect()
+    };
+    panic::catch_unwind(AssertUnwindSafe(chain)).unwrap_or_default()
 }
 
 /// What `said` says, up to so many bytes: an error that quotes a whole file is not to push the rest
@@ -542,11 +554,23 @@ impl CurrentSpan {
         self.context.span().set_status(status);
     }
 
-    /// Records an error that the code handled: an `exception` event. The status stays as it is.
+    /// Records an error that the code handled: an `exception` event with what it says and what it
+    /// wraps. The status stays as it is.
+    ///
+    /// ```
+    /// # fn refresh() -> Result<(), std::io::Error> { Ok(()) }
+    /// if let Err(error) = refresh() {
+    ///     // What is there will do. The trace shows that it is not fresh.
+    ///     charm_tracing::current_span().inspect(|span| span.record_error(&error));
+    /// }
+    /// ```
     pub fn record_error(&self, error: &(dyn Error + 'static)) {
         // In words before the API's lock on the span is held: a `Display` may look at the span.
-        let message = KeyValue::new("exception.message", in_words(&error));
-        self.context.span().add_event("exception", vec![message]);
+        let error = Failure { error_type: "", message: &error, source: error.source() }.into_text();
+        let stacktrace = error.stacktrace().map(|trace| KeyValue::new(STACKTRACE, trace));
+        let message = KeyValue::new("exception.message", error.message);
+        let attributes = iter::once(message).chain(stacktrace).collect();
+        self.context.span().add_event("exception", attributes);
     }
 
     /// The ids of the span, as the OpenTelemetry API has them.

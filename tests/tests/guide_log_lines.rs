@@ -22,7 +22,7 @@ fn explained() -> Vec<String> {
 // What the source can say.
 
 /// Text in the source that never gets into the log, and where it goes instead.
-const ELSEWHERE: [(&str, &str); 28] = [
+const ELSEWHERE: [(&str, &str); 29] = [
     ("charm-tracing: {message}", "what stands before each line"),
     ("Error: {}", "the charm's own error, on stderr"),
     ("{unit}: {} event", "the root's name"),
@@ -48,6 +48,7 @@ const ELSEWHERE: [(&str, &str); 28] = [
     ("SSL-enabled server port", "looked for in what a backend says"),
     ("(this message panicked)", "a span's error"),
     ("panicked with a value that is not text", "a span's error"),
+    (r"{}\n\nCaused by:\n    {causes}", "an attribute of a span's error"),
     ("it would be refused when read: {next:?}", "an assertion of builds with debug assertions"),
     ("used without the lock", "an assertion"),
     ("charm-tracing calls this nowhere", "unreachable"),

@@ -66,6 +66,16 @@ fn an_error_that_wraps_another_began_where_the_other_began() {
 }
 
 #[test]
+fn causes_are_shown_where_the_error_began() {
+    let (_, trace) = traced(&test_charm!().dispatch("hooks/fails-with-causes"));
+    let [began] = with_exception(&trace)[..] else { panic!("one exception wanted:\n{trace:?}") };
+    let exception = &began.events[0].attributes;
+    assert_eq!(exception["exception.message"], "the operation fails");
+    let causes = "the operation fails\n\nCaused by:\n    the store fails with 1 item";
+    assert_eq!(exception["exception.stacktrace"], causes);
+}
+
+#[test]
 fn an_error_of_its_own_begins_anew() {
     let (finished, trace) = traced(&test_charm!().dispatch("hooks/fails-anew"));
     assert_eq!(finished.code, Some(0));

@@ -81,6 +81,7 @@ impl TestCharm {
         match event {
             "fails" => self.store.fail(),
             "fails-wrapped" => self.store.fail_wrapped(),
+            "fails-with-causes" => Err(Error::Wrapped(Box::new(Error::Store(1)))),
             _ => Ok(()),
         }
     }
