@@ -147,7 +147,7 @@ impl fmt::Display for Reason {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "free some space or lower `max_bytes`"
+            "free some space, or choose another path"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "make the file and its directory writable for this user, or choose another path"

@@ -22,7 +22,19 @@ fn explained() -> Vec<String> {
 // What the source can say.
 
 /// Text in the source that never gets into the log, and where it goes instead.
-const ELSEWHERE: [(&str, &str); 29] = [
+const ELSEWHERE: [(&str, &str); 32] = [
+    (
+        "other processes held its lock for {waited:?}; try again, or raise `lock_timeout`",
+        "for users of the buffer alone",
+    ),
+    (
+        "a record of {bytes} bytes can never fit, the limit is {limit} bytes; split it or raise `max_bytes`",
+        "for users of the buffer alone",
+    ),
+    (
+        "`max_bytes` is {bytes}; choose a number from 65536 to 4294967295",
+        "for users of the buffer alone: no option leads there",
+    ),
     ("charm-tracing: {message}", "what stands before each line"),
     ("Error: {}", "the charm's own error, on stderr"),
     ("{unit}: {} event", "the root's name"),
@@ -280,6 +292,6 @@ fn lines_about_the_buffer_are_found_in_the_table() {
         // For as long as this test's process lives.
         std::mem::forget(file);
     };
-    let waited = "other processes held its lock for …; try again, or raise `lock_timeout`";
+    let waited = "other processes held the lock of buffer `…` for …";
     is_said(held, &[waited]);
 }

@@ -85,6 +85,9 @@ impl Options {
     /// The least that `buffer_max_size_mib` may be, in MiB.
     pub const MIN_BUFFER_SIZE_MIB: u64 = 10;
 
+    /// The most that it may be: the buffer's format has 32 bits for a size.
+    const MAX_BUFFER_SIZE_MIB: u64 = 4095;
+
     /// The base URL of the OTLP/HTTP backend, if there is one; `/v1/traces` is appended.
     #[must_use]
     pub fn tracing_endpoint<T: TracingEndpoint + ?Sized>(mut self, endpoint: &T) -> Self {
@@ -113,10 +116,10 @@ impl Options {
         self
     }
 
-    /// How large the buffer file may become, in MiB. Default, and least: 10.
+    /// How large the buffer file may become, in MiB. Default, and least: 10. Most: 4095.
     #[must_use]
     pub fn buffer_max_size_mib(mut self, size: u64) -> Self {
-        self.buffer_max_size_mib = size.max(Self::MIN_BUFFER_SIZE_MIB);
+        self.buffer_max_size_mib = size.clamp(Self::MIN_BUFFER_SIZE_MIB, Self::MAX_BUFFER_SIZE_MIB);
         self
     }
 

@@ -6,7 +6,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options, Recovery};
+use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options, Reason, Recovery};
 
 use super::payload::Payload;
 use super::state::State;
@@ -181,7 +181,22 @@ impl Queue {
     }
 
     fn broken(&mut self, error: &Error) -> Handle {
-        self.problem = Some(error.to_string());
+        self.problem = Some(in_words(error));
         Handle::Off
+    }
+}
+
+/// What went wrong; where something can be done about it, with the name that it has here.
+fn in_words(error: &Error) -> String {
+    let path = error.path().display();
+    match error.reason() {
+        Reason::Locked(waited) => {
+            format!("other processes held the lock of buffer `{path}` for {waited:?}")
+        }
+        Reason::RecordTooLarge { bytes, limit } => format!(
+            "{bytes} bytes of spans do not fit into buffer `{path}`, the limit is {limit} bytes; \
+             raise `buffer_max_size_mib`"
+        ),
+        _ => error.to_string(),
     }
 }
