@@ -37,17 +37,7 @@ fn main() -> ExitCode {
     if let Some(launched) = process::launched() {
         return launched;
     }
-    let options = match Options::from_arguments(ABOUT) {
-        Ok(options) => options,
-        Err(end) => return end,
-    };
-    match run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            Progress::new().begin(&format!("the benchmark cannot go on: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    report::benchmark(ABOUT, run)
 }
 
 fn run(options: Options) -> io::Result<()> {

@@ -4,7 +4,11 @@
 //! A benchmark makes its [`Report`] of tables, ratios and verdicts, in that order, and draws a
 //! [`BarChart`] where one says more. Nothing here measures.
 
-#![allow(dead_code, reason = "no benchmark says its figures in every form that there is")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "no benchmark says its figures in every form that there is"
+)]
 
 mod document;
 mod machine;
@@ -18,6 +22,7 @@ mod verdict;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::process::ExitCode;
 
 pub(crate) use options::Options;
 pub(crate) use plot::{Bar, BarChart, Group, Scale, Whose};
@@ -25,6 +30,21 @@ pub(crate) use progress::Progress;
 pub(crate) use statistics::Spread;
 pub(crate) use table::Table;
 pub(crate) use verdict::Verdict;
+
+/// Runs a benchmark as it is asked to; `about` is the first thing that `--help` says.
+pub(crate) fn benchmark(about: &str, run: impl FnOnce(Options) -> io::Result<()>) -> ExitCode {
+    let options = match Options::from_arguments(about) {
+        Ok(options) => options,
+        Err(end) => return end,
+    };
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Progress::new().begin(&format!("the benchmark cannot go on: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// What one run of a benchmark has found.
 #[derive(Debug)]

@@ -139,7 +139,8 @@ impl BarChart {
     fn draw_groups(&self, canvas: &Canvas<'_>) -> Drawn {
         let mut y = HEAD;
         for group in &self.groups {
-            canvas.text(&group.name, (MARGIN, y + 14), &Style::heading(group.whose))?;
+            let heading = Style::heading(group.whose);
+            canvas.text_on_panel(&group.name, (MARGIN, y + 14), &heading)?;
             y += GROUP;
             for bar in &group.bars {
                 self.draw_bar(canvas, bar, group.whose, y)?;
@@ -154,7 +155,7 @@ impl BarChart {
         canvas.text(&bar.label, (left - 10, y + BAR / 2 - 7), &Style::plain(HPos::Right))?;
         canvas.rectangle((left, y), (right, y + BAR), whose.colour())?;
         let value = bar.written.clone().unwrap_or_else(|| (self.format)(bar.value));
-        canvas.text_on_panel(&value, (right + 7, y + BAR / 2 - 7))
+        canvas.text_on_panel(&value, (right + 7, y + BAR / 2 - 7), &Style::plain(HPos::Left))
     }
 
     fn values(&self) -> impl Iterator<Item = f64> {
@@ -255,11 +256,12 @@ impl Canvas<'_> {
         self.area.draw(&Text::new(text.to_owned(), at, style.of_plotters()))
     }
 
-    /// A value behind its bar, which no line of the grid goes through.
-    fn text_on_panel(&self, text: &str, at: (i32, i32)) -> Drawn {
-        let width = count(text.chars().count()) * 8;
-        self.rectangle((at.0 - 3, at.1 - 2), (at.0 + width, at.1 + 17), PANEL)?;
-        self.text(text, at, &Style::plain(HPos::Left))
+    /// A text that no line of the grid goes through.
+    fn text_on_panel(&self, text: &str, at: (i32, i32), style: &Style) -> Drawn {
+        // More than half of its height is what a letter is wide.
+        let width = count(text.chars().count()) * (style.size * 11 / 20);
+        self.rectangle((at.0 - 3, at.1 - 2), (at.0 + width, at.1 + style.size), PANEL)?;
+        self.text(text, at, style)
     }
 
     fn rectangle(&self, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Drawn {
