@@ -456,6 +456,7 @@ fn time(seconds: f64) -> String {
         seconds if seconds < 1.0 => (seconds * 1e3, "ms"),
         seconds => (seconds, "s"),
     };
-    let decimals = usize::from(value < 10.0 && value.fract().abs() > 0.05);
+    let tenths = (value * 10.0).round() % 10.0;
+    let decimals = usize::from(value < 10.0 && tenths > 0.0);
     format!("{value:.decimals$} {unit}")
 }
