@@ -1,5 +1,6 @@
 //! What was measured, as tables, ratios, verdicts and a picture.
 
+use std::fmt::Write as _;
 use std::io;
 
 use crate::charms::{Charm, Charms};
@@ -70,7 +71,7 @@ impl Findings<'_> {
             let title = format!("A healthy backend: one event with {calls} calls");
             report.table(&title, &self.healthy(calls));
         }
-        report.table(&format!("charm-tracing in each situation: {FEW} calls"), &self.each());
+        report.table("charm-tracing in each situation", &self.each());
         if self.syncs.iter().any(Option::is_none) {
             report.note("SKIPPED: strace is not installed, syncs are not counted");
         }
@@ -141,13 +142,12 @@ impl Findings<'_> {
         let mut table =
             Table::new(["", "added wall, ms", "added CPU, ms", "peak memory, MiB", "syncs"]);
         for (number, situation) in self.situations.iter().enumerate() {
-            let is_contender = number < CONTENDERS * 2;
-            if is_contender && (situation.charm != Charm::Ours || situation.calls != FEW) {
+            if number < CONTENDERS * 2 && situation.charm != Charm::Ours {
                 continue;
             }
             let syncs = self.syncs.get(number).copied().flatten();
             table.row([
-                if is_contender { described(situation) } else { self.described_odd(number) },
+                described(number, situation),
                 self.added(situation, wall).with_quartiles(2),
                 self.added(situation, cpu).with_quartiles(2),
                 format!("{:.1}", Spread::of(figures(&situation.samples, memory)).median),
@@ -155,16 +155,6 @@ impl Findings<'_> {
             ]);
         }
         table
-    }
-
-    fn described_odd(&self, number: usize) -> String {
-        match self.situations.get(number) {
-            Some(situation) if number == WITH_JUJU_LOG => {
-                format!("{}, two `juju-log`", described(situation))
-            }
-            Some(situation) => described(situation),
-            None => String::new(),
-        }
     }
 
     fn hanging(&self) -> Table {
@@ -432,8 +422,9 @@ fn scheme(backend: Backend) -> &'static str {
     if backend == Backend::Https { "https" } else { "http" }
 }
 
-fn described(situation: &Situation) -> String {
-    let what = match (situation.backend, situation.before) {
+/// What the charm finds, and whatever else is not as in most rows.
+fn described(number: usize, situation: &Situation) -> String {
+    let found = match (situation.backend, situation.before) {
         (Backend::Http, Before::Hundred) => "healthy, http, 100 executions to drain",
         (Backend::Http, _) => "healthy, http",
         (Backend::Https, _) => "healthy, https",
@@ -443,10 +434,17 @@ fn described(situation: &Situation) -> String {
         (Backend::Absent, Before::Hundred) => "no backend, full buffer",
         (Backend::Absent, _) => "no backend, empty buffer",
     };
-    match situation.charm {
-        Charm::Ours => what.to_owned(),
-        charm => format!("{what} ({})", charm.name()),
+    let mut text = found.to_owned();
+    if situation.calls != FEW {
+        let _ = write!(text, ", {} calls", situation.calls);
     }
+    if number == WITH_JUJU_LOG {
+        text += ", two `juju-log`";
+    }
+    if situation.charm != Charm::Ours {
+        let _ = write!(text, " (for comparison: {})", situation.charm.name());
+    }
+    text
 }
 
 /// Seconds, in the unit that reads best.
