@@ -10,21 +10,28 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     reason = "a benchmark prints figures, and stops when something is wrong"
 )]
 
+mod report;
+
 use std::fs;
 use std::hint::black_box;
-use std::io::IsTerminal;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use charm_tracing_buffer::{Buffer, Durability, EventKey, Options};
 use queue_file::QueueFile;
+use report::{Options as Asked, Progress, Report, Spread, Table};
 use rusqlite::Connection;
+
+const ABOUT: &str = "\
+What a push, an open and a drain of charm-tracing-buffer cost, beside the same of its peers.
+cargo bench -p charm-tracing-tests --bench buffer [-- OPTIONS]";
 
 const RECORD: usize = 6 * 1024;
 const MAX_BYTES: u64 = 10 << 20;
@@ -262,7 +269,7 @@ impl Benchmark {
     }
 
     /// Times every scenario with every contender, all taking turns.
-    fn run(&mut self, sync: bool) {
+    fn run(&mut self, sync: bool, asked: Asked) {
         let record = record();
         let name = |scenario: &Scenario| {
             format!("{}-{}", scenario.what, if sync { "sync" } else { "nosync" })
@@ -278,7 +285,11 @@ impl Benchmark {
                     .collect()
             })
             .collect();
-        for round in 0..if sync { ROUNDS } else { ROUNDS * 3 } {
+        let rounds = asked.rounds(3, if sync { ROUNDS } else { ROUNDS * 3 });
+        let progress = Progress::new();
+        progress.begin(if sync { "with sync" } else { "without sync" });
+        for round in 0..rounds {
+            progress.round(round, rounds);
             for (scenario, runs) in SCENARIOS.iter().zip(&mut all) {
                 for run in runs.iter_mut().filter(|_| round % scenario.every == 0) {
                     run.once(scenario, &record);
@@ -286,7 +297,7 @@ impl Benchmark {
             }
         }
         for (scenario, runs) in SCENARIOS.iter().zip(all) {
-            let costs = runs.into_iter().map(|run| (run.contender, median(run.times))).collect();
+            let costs = runs.into_iter().map(|run| (run.contender, median(&run.times))).collect();
             self.figures.push(Figures { what: name(scenario), costs });
         }
     }
@@ -326,48 +337,41 @@ impl Benchmark {
         (cpu_nanoseconds() - begin) as f64 / 1e3 / f64::from(rounds)
     }
 
-    fn print(&self) {
-        let (bold, plain) =
-            if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        print!("{bold}{:<34}", "median, microseconds");
-        for contender in Contender::ALL {
-            print!("{:>22}", contender.name());
-        }
-        println!("{plain}");
+    fn report(&self) -> Report {
+        let mut report = Report::new("buffer");
+        let names = Contender::ALL.map(Contender::name);
+        let mut table = Table::new([&["median, microseconds"], &names[..]].concat());
         for figures in &self.figures {
-            print!("{:<34}", figures.what);
-            for contender in Contender::ALL {
-                match figures.of(contender) {
-                    Some(cost) => print!("{cost:>22.1}"),
-                    None => print!("{:>22}", "-"),
-                }
-            }
-            println!();
+            let cost = |contender| figures.of(contender).map(|cost| format!("{cost:.1}"));
+            let costs = Contender::ALL.map(|contender| cost(contender).unwrap_or("-".to_owned()));
+            table.row(std::iter::once(figures.what.clone()).chain(costs));
         }
-        println!();
+        report.table("One operation", &table);
+        report.ratios(self.ratios().iter().map(|(name, ratio)| (name.as_str(), *ratio)));
+        report
+    }
+
+    /// To each peer, and of a push into a full queue to one into an empty one.
+    fn ratios(&self) -> Vec<(String, f64)> {
+        let mut ratios = Vec::new();
         for figures in &self.figures {
             let ours = figures.of(Contender::Ours).unwrap();
             for (contender, cost) in &figures.costs {
                 if *contender != Contender::Ours {
-                    println!("ratio {}/{} {:.3}", figures.what, contender.name(), ours / cost);
+                    ratios.push((format!("{}/{}", figures.what, contender.name()), ours / cost));
                 }
             }
         }
         for sync in ["sync", "nosync"] {
             let ours = |what: &str| {
                 let what = format!("{what}-{sync}");
-                self.figures
-                    .iter()
-                    .find(|figures| figures.what == what)
-                    .unwrap()
-                    .of(Contender::Ours)
-                    .unwrap()
+                let mut figures = self.figures.iter();
+                figures.find(|figures| figures.what == what).unwrap().of(Contender::Ours).unwrap()
             };
-            println!(
-                "ratio push-full-{sync}/push-empty-{sync} {:.3}",
-                ours("push-full") / ours("push-empty")
-            );
+            let name = format!("push-full-{sync}/push-empty-{sync}");
+            ratios.push((name, ours("push-full") / ours("push-empty")));
         }
+        ratios
     }
 }
 
@@ -447,9 +451,8 @@ impl Run {
 }
 
 /// In microseconds.
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1e6
+fn median(times: &[Duration]) -> f64 {
+    Spread::of(times.iter().map(Duration::as_secs_f64)).median * 1e6
 }
 
 const fn pushing(
@@ -515,18 +518,21 @@ fn cpu_nanoseconds() -> u64 {
     text.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-fn main() {
+fn main() -> ExitCode {
+    report::benchmark(ABOUT, run)
+}
+
+fn run(asked: Asked) -> io::Result<()> {
     let directory =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("buffer-bench-{}", std::process::id()));
     let mut benchmark = Benchmark { directory, figures: Vec::new() };
     for sync in [true, false] {
-        benchmark.run(sync);
+        benchmark.run(sync, asked);
     }
-    benchmark.run_open(100);
-    benchmark.print();
-    println!(
-        "open of a full buffer: {:.1} microseconds of processor time",
-        benchmark.open_cpu(500)
-    );
-    fs::remove_dir_all(&benchmark.directory).unwrap();
+    benchmark.run_open(asked.rounds(10, 100));
+    let mut report = benchmark.report();
+    let open = benchmark.open_cpu(500);
+    report.note(&format!("Open of a full buffer: {open:.1} microseconds of processor time."));
+    fs::remove_dir_all(&benchmark.directory)?;
+    report.publish(asked, None)
 }

@@ -2,14 +2,22 @@
 //!
 //! One crate of 300 methods is compiled plain and with each attribute, in interleaved rounds of
 //! `cargo build`, dependencies built beforehand. What counts is the time that is added to the plain
-//! crate's; of the rounds, the median. Run with `cargo bench -p charm-tracing-tests --bench compile`.
+//! crate's; of the rounds, the median.
+
+mod report;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use report::{Options, Progress, Report, Spread, Table};
+
+const ABOUT: &str = "\
+What the attributes cost when a charm is compiled, next to what others' cost.
+cargo bench -p charm-tracing-tests --bench compile [-- OPTIONS]";
 
 const TYPES: usize = 30;
 const ROUNDS: usize = 5;
@@ -52,45 +60,52 @@ const VARIANTS: [Variant; 5] = [
     },
 ];
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
+    report::benchmark(ABOUT, run)
+}
+
+fn run(options: Options) -> io::Result<()> {
     // The dependencies stay built from one run to the next.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile");
+    let progress = Progress::new();
     write_workspace(&folder)?;
     for variant in &VARIANTS {
+        progress.begin(&format!("building {}", variant.name));
         build(&folder, variant)?;
     }
-    let mut times: Vec<Vec<Duration>> = VARIANTS.iter().map(|_| Vec::new()).collect();
-    for _ in 0..ROUNDS {
+    let rounds = options.rounds(1, ROUNDS);
+    let mut times: Vec<Vec<f64>> = VARIANTS.iter().map(|_| Vec::new()).collect();
+    progress.begin("300 methods, compiled anew");
+    for round in 0..rounds {
+        progress.round(round, rounds);
         for (variant, times) in VARIANTS.iter().zip(&mut times) {
             times.push(build(&folder, variant)?);
         }
     }
-    let medians: Vec<f64> = times.into_iter().map(median).collect();
-    report(&medians)
+    let spreads: Vec<Spread> = times.into_iter().map(Spread::of).collect();
+    findings(rounds, &spreads).publish(options, None)
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64)
-}
-
-fn report(medians: &[f64]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let plain = medians.first().copied().unwrap_or_default();
+fn findings(rounds: usize, times: &[Spread]) -> Report {
+    let plain = times.first().map_or(f64::NAN, |plain| plain.median);
     let added = |name: &str| {
-        let found = VARIANTS.iter().zip(medians).find(|(variant, _)| variant.name == name);
-        found.map_or(0.0, |(_, time)| time - plain)
+        let found = VARIANTS.iter().zip(times).find(|(variant, _)| variant.name == name);
+        found.map_or(f64::NAN, |(_, time)| time.median - plain)
     };
-    writeln!(out, "{:<28}{:>9}{:>9}", "300 methods", "s", "added")?;
-    for (variant, time) in VARIANTS.iter().zip(medians) {
-        writeln!(out, "{:<28}{time:>9.3}{:>9.3}", variant.name, time - plain)?;
+    let mut table = Table::new(["300 methods", "s", "added, s"]);
+    for (variant, time) in VARIANTS.iter().zip(times) {
+        let added = format!("{:.3}", added(variant.name));
+        table.row([variant.name.to_owned(), time.with_quartiles(3), added]);
     }
-    for ours in ["charm-tracing", "charm-tracing-extra-types"] {
-        for peer in ["tracing", "fastrace"] {
-            writeln!(out, "ratio {ours}/{peer} {:.2}", added(ours) / added(peer))?;
-        }
-    }
-    Ok(())
+    let mut report = Report::new("compile");
+    report.note(&format!("Medians of {rounds} interleaved rounds, with their quartiles."));
+    report.table("Time to compile", &table);
+    let ours = ["charm-tracing", "charm-tracing-extra-types"];
+    let pairs = ours.iter().flat_map(|ours| ["tracing", "fastrace"].map(|peer| (*ours, peer)));
+    let ratios: Vec<(String, f64)> =
+        pairs.map(|(ours, peer)| (format!("{ours}/{peer}"), added(ours) / added(peer))).collect();
+    report.ratios(ratios.iter().map(|(name, ratio)| (name.as_str(), *ratio)));
+    report
 }
 
 fn write_workspace(folder: &Path) -> io::Result<()> {
@@ -116,8 +131,9 @@ fn write_workspace(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Compiles one variant anew. Its dependencies are there after the first time.
-fn build(folder: &Path, variant: &Variant) -> io::Result<Duration> {
+/// Compiles one variant anew, and says how many seconds it takes. Its dependencies are there after the
+/// first time.
+fn build(folder: &Path, variant: &Variant) -> io::Result<f64> {
     fs::write(folder.join(variant.name).join("src/lib.rs"), source(variant))?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "-p", &format!("bench-{}", variant.name)]);
@@ -125,7 +141,7 @@ fn build(folder: &Path, variant: &Variant) -> io::Result<Duration> {
     cargo.env("CARGO_INCREMENTAL", "0");
     let began = Instant::now();
     let status = cargo.status()?;
-    let took = began.elapsed();
+    let took = began.elapsed().as_secs_f64();
     if status.success() { Ok(took) } else { Err(io::Error::other(variant.name)) }
 }
 

@@ -41,6 +41,7 @@ struct State {
     script: VecDeque<Answer>,
     always: Option<Answer>,
     poison: Option<(u16, BTreeSet<String>)>,
+    decodes_later: bool,
     connections: usize,
     released: bool,
 }
@@ -269,6 +270,9 @@ impl Receiver {
             for stream in listener.incoming().flatten() {
                 of_thread.change(|state| state.connections += 1);
                 let (shared, tls) = (Arc::clone(&of_thread), tls.clone());
+                // As servers do; else an answer may wait for the client to acknowledge what TLS said
+                // before it, which clients do not hurry to do.
+                let _ = stream.set_nodelay(true);
                 // A client that goes away in the middle is none of the receiver's business.
                 thread::spawn(move || serve(&stream, tls, &shared));
             }
@@ -345,6 +349,20 @@ impl Receiver {
     pub fn accepted(&self) -> Vec<Received> {
         let requests = self.requests().into_iter();
         requests.filter(|received| (200..300).contains(&received.status)).collect()
+    }
+
+    /// Looks into requests only when [`Receiver::take_accepted`] asks for them: nobody whose time is
+    /// measured waits for it.
+    pub fn decode_later(&self) {
+        self.shared.change(|state| state.decodes_later = true);
+    }
+
+    /// The requests that were answered with success since this was last asked, and forgets all: a
+    /// receiver that lives through thousands of executions would keep them.
+    pub fn take_accepted(&self) -> Vec<Received> {
+        let requests = self.shared.change(|state| std::mem::take(&mut state.received));
+        let accepted = |received: &Received| (200..300).contains(&received.status);
+        requests.into_iter().filter(accepted).map(Received::decoded).collect()
     }
 
     /// The traces of all requests that were answered with success, in the order in which their
@@ -476,8 +494,10 @@ fn read_body(reader: &mut impl Read, head: &Head) -> io::Result<Vec<u8>> {
 
 /// Keeps the request and decides what it is answered with.
 fn record(shared: &Shared, head: Head, body: &[u8], scripted: Answer) -> Answer {
-    let plain = plain(&head.headers, body);
-    let request = ExportTraceServiceRequest::decode(plain.as_slice()).ok();
+    let later = shared.lock().decodes_later;
+    let plain = if later { body.to_vec() } else { plain(&head.headers, body) };
+    let request = (!later).then(|| ExportTraceServiceRequest::decode(plain.as_slice()).ok());
+    let request = request.flatten();
     shared.change(|state| {
         let refused = request.as_ref().and_then(|request| state.refusal(request));
         let refused = refused.filter(|_| scripted.status == 200);
@@ -492,6 +512,17 @@ fn record(shared: &Shared, head: Head, body: &[u8], scripted: Answer) -> Answer 
         });
         answer
     })
+}
+
+impl Received {
+    /// The same, looked into if it was not yet.
+    fn decoded(mut self) -> Self {
+        if self.request.is_none() {
+            self.body = plain(&self.headers, &self.body);
+            self.request = ExportTraceServiceRequest::decode(self.body.as_slice()).ok();
+        }
+        self
+    }
 }
 
 impl State {
