@@ -106,6 +106,8 @@
 //!
 //! With `Durability::Process` the first column is "kill" only; loss of power may then lose any unsynced record.
 
+use crate::checksum;
+
 /// Bytes before the ring; also the size of an empty buffer's file.
 pub(crate) const HEADER_LEN: u64 = 8192;
 /// Where the two header slots lie.
@@ -217,11 +219,6 @@ pub(crate) fn align_down(offset: u64) -> u64 {
     offset & !(FRAME_HEADER_LEN - 1)
 }
 
-/// The format's checksum.
-pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    crc32fast::hash(bytes)
-}
-
 /// The bytes of a record frame's fixed part, for the frame at `offset`.
 pub(crate) fn encode_record(header: &RecordHeader, offset: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
@@ -254,10 +251,7 @@ fn seal_frame(mut bytes: Vec<u8>, offset: u64) -> Vec<u8> {
 }
 
 fn frame_checksum(covered: &[u8], offset: u64) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(covered);
-    hasher.update(&offset.to_le_bytes());
-    hasher.finalize()
+    checksum::of_header(&[covered, &offset.to_le_bytes()].concat())
 }
 
 /// The frame at `offset`, whose first 64 bytes are those of `bytes`; `None` if there is none.
@@ -316,7 +310,7 @@ impl State {
         let mut bytes = Vec::with_capacity(SLOT_LEN);
         bytes.extend(SLOT_MAGIC);
         bytes.extend(VERSION.to_le_bytes());
-        let sum = checksum(&bytes);
+        let sum = checksum::of_header(&bytes);
         bytes.extend(sum.to_le_bytes());
         bytes.extend(self.generation.to_le_bytes());
         bytes.extend(u64::from(self.flags()).to_le_bytes());
@@ -341,7 +335,7 @@ impl State {
             bytes.extend(extent.len.to_le_bytes());
         }
         bytes.resize(SLOT_LEN - 4, 0);
-        let sum = checksum(&bytes);
+        let sum = checksum::of_header(&bytes);
         bytes.extend(sum.to_le_bytes());
         bytes
     }
@@ -356,7 +350,9 @@ impl State {
     /// The state in a slot's bytes, if they are intact and make sense.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (covered, sum) = bytes.get(..SLOT_LEN)?.split_at_checked(SLOT_LEN - 4)?;
-        if slot_version(bytes) != Some(VERSION) || Fields(&[]).end(sum)? != checksum(covered) {
+        if slot_version(bytes) != Some(VERSION)
+            || Fields(&[]).end(sum)? != checksum::of_header(covered)
+        {
             return None;
         }
         let mut fields = Fields(covered.get(16..)?);
@@ -413,7 +409,7 @@ fn slot_version(bytes: &[u8]) -> Option<u32> {
     let magic: [u8; 8] = fields.take()?;
     let version = fields.u32()?;
     let sum = fields.u32()?;
-    (magic == SLOT_MAGIC && sum == checksum(bytes.get(..12)?)).then_some(version)
+    (magic == SLOT_MAGIC && sum == checksum::of_header(bytes.get(..12)?)).then_some(version)
 }
 
 /// What the first [`SLOTS_LEN`] bytes of a file (or all that it has) say.

@@ -7,6 +7,7 @@
 //! arithmetic of where frames lie, [`store`] the medium. `walk.rs` reads, `commit.rs` writes. `repair.rs`, `shrink.rs`
 //! and `python.rs` do the three rare jobs: taking damage out, making a file smaller, taking a Python buffer over.
 
+mod checksum;
 mod commit;
 mod error;
 mod frame;
@@ -547,7 +548,7 @@ impl<S: Store> Buffer<S> {
         let mut next = self.state;
         let mut header = RecordHeader {
             payload_len,
-            payload_checksum: frame::checksum(bytes),
+            payload_checksum: checksum::of_payload(bytes),
             sequence: next.next_sequence,
             event: next.event_for(event.0),
             oldest_sequence: 0,

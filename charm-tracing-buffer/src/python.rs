@@ -19,6 +19,7 @@
 
 use std::io;
 
+use crate::checksum;
 use crate::error::{Fault, Reason};
 use crate::frame::{self, Extent, HEADER_LEN, SLOT_LEN, SLOT_OFFSETS, State};
 use crate::store::Store;
@@ -327,7 +328,7 @@ impl<S: Store> Buffer<S> {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         journal.extend(bytes);
-        let sum = frame::checksum(&journal);
+        let sum = checksum::of_payload(&journal);
         journal.extend(sum.to_le_bytes());
         if let Err(error) = self.store.write_journal(&journal) {
             self.store.remove_journal()?;
@@ -462,7 +463,8 @@ fn decode_journal(journal: &[u8]) -> Option<(State, &[u8])> {
     let plausible = copy_of(&next).len == displaced.len() as u64
         && next.journal
         && displaced.len() as u64 <= HEADER_LEN;
-    (plausible && u32::from_le_bytes(*sum) == frame::checksum(covered)).then_some((next, displaced))
+    (plausible && u32::from_le_bytes(*sum) == checksum::of_payload(covered))
+        .then_some((next, displaced))
 }
 
 /// The first extent that is not empty: after an import that of the displaced bytes, after a move that of all.

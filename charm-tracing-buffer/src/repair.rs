@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::checksum::OfPieces;
 use crate::error::{Fault, Reason};
 use crate::frame::{
     self, Extent, FRAME_HEADER_LEN, FrameHeader, HEADER_LEN, RecordHeader, SLOT_LEN, State,
@@ -224,7 +225,7 @@ impl<S: Store> Buffer<S> {
 
     /// The checksum of a frame's payload, read in pieces; `None` if the file ends in it.
     fn payload_checksum(&mut self, at: u64, len: u64) -> io::Result<Option<u32>> {
-        let mut hasher = crc32fast::Hasher::new();
+        let mut checksum = OfPieces::default();
         let mut bytes = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK))];
         let payload = at.saturating_add(FRAME_HEADER_LEN);
         let mut done = 0_u64;
@@ -235,10 +236,10 @@ impl<S: Store> Buffer<S> {
             if self.store.read_at(payload.saturating_add(done), piece)? != step {
                 return Ok(None);
             }
-            hasher.update(piece);
+            checksum.add(piece);
             done = done.saturating_add(step as u64);
         }
-        Ok(Some(hasher.finalize()))
+        Ok(Some(checksum.finish()))
     }
 
     /// Finds out what a file without a valid slot is, and makes it usable. `false` if it has to be loaded again.

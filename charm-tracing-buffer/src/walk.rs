@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::checksum;
 use crate::error::{Error, Fault};
 use crate::frame::{self, FRAME_HEADER_LEN, FrameHeader, RecordHeader, State};
 use crate::store::{FileStore, Store};
@@ -63,7 +64,7 @@ impl<S: Store> Buffer<S> {
         let len = to_usize(len);
         let mut bytes = vec![0; to_usize(frame_len)];
         let read = self.store.read_at(at.saturating_add(FRAME_HEADER_LEN), &mut bytes)?;
-        if read < len || bytes.get(..len).map(frame::checksum) != Some(checksum) {
+        if read < len || bytes.get(..len).map(checksum::of_payload) != Some(checksum) {
             return Err(Fault::Damage);
         }
         if read == bytes.len() {

@@ -8,12 +8,13 @@
 //! and ends after its handler was told.)
 
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use signal_hook::consts::SIGTERM;
@@ -33,7 +34,8 @@ pub(crate) struct Watch {
     over: Arc<AtomicBool>,
     signals: Handle,
     /// Dropped with the watch: the signal's thread waits for that when the end came first.
-    _done: Sender<()>,
+    done: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Watch {
@@ -46,7 +48,7 @@ impl Watch {
     /// Begins to wait; `hand_over` is called if the signal comes before the execution's end.
     /// `None` where the charm, or whoever started it, has decided about the signal.
     pub(crate) fn start(hand_over: impl FnOnce() + Send + 'static) -> Option<Self> {
-        let has_default = fs::read_to_string("/proc/self/status").is_ok_and(|s| is_default(&s));
+        let has_default = own_status().is_ok_and(|status| is_default(&status));
         has_default.then(|| Self::wait(Box::new(hand_over))).flatten()
     }
 
@@ -65,11 +67,11 @@ impl Watch {
             }
         };
         let thread = thread::Builder::new().name("charm-tracing-term".to_owned());
-        if thread.spawn(wait).is_err() {
+        let Ok(thread) = thread.spawn(wait) else {
             over.store(true, Ordering::SeqCst);
             return None;
-        }
-        Some(Self { hand_over, over, signals, _done: done })
+        };
+        Some(Self { hand_over, over, signals, done: Some(done), thread: Some(thread) })
     }
 
     /// The execution ends by itself: a signal from now on waits for that.
@@ -82,6 +84,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         self.signals.close();
+        drop(self.done.take());
+        // It has nothing to wait for any more. A process that ends while one of its threads sleeps
+        // takes longer than one that has waited for the thread.
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }
 
@@ -97,6 +103,14 @@ fn die(hand_over: &Mutex<Option<HandOver>>, ended: &Receiver<()>) {
 
 fn take(hand_over: &Mutex<Option<HandOver>>) -> Option<HandOver> {
     hand_over.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// What the kernel says of this process. It fits into one read, which costs as much as each of the
+/// several that a growing buffer takes.
+fn own_status() -> io::Result<String> {
+    let mut status = [0; 4096];
+    let length = File::open("/proc/self/status")?.read(&mut status)?;
+    Ok(String::from_utf8_lossy(&status[..length]).into_owned())
 }
 
 /// Whether SIGTERM is neither caught nor ignored, by `/proc/self/status`.

@@ -52,19 +52,25 @@ fn a_hundred_executions_leave_in_two_requests_over_one_connection() {
 }
 
 #[test]
-fn what_is_larger_than_a_kibibyte_is_compressed_and_what_is_not_is_not() {
+fn what_waited_is_compressed_and_what_is_sent_at_once_only_where_it_is_large() {
     let (mut unit, receiver) = world();
-    for bytes in ["0", "1", "100", "1000", "5000"] {
+    for bytes in ["0", "1000", "20000", "40000"] {
         unit.set("TEST_CHARM_BYTES", bytes);
         unit.handle("bulky");
     }
-    unit.buffer_events(events(3));
-    unit.handle("last");
+    let gzipped = |request: &Received| request.headers.contains_key("content-encoding");
     for request in receiver.requests() {
-        let gzipped = request.headers.contains_key("content-encoding");
-        assert_eq!(gzipped, plain_size(&request) > 1024, "{} bytes", plain_size(&request));
+        let size = plain_size(&request);
+        assert_eq!(gzipped(&request), size > 32 * 1024, "{size} bytes at once");
     }
-    assert_eq!(receiver.traces().len(), 9);
+    unit.set("TEST_CHARM_BYTES", "0");
+    for waiting in 1..4 {
+        unit.buffer_events(events(waiting));
+        unit.handle("last");
+        let drained = receiver.requests().pop().unwrap();
+        assert!(plain_size(&drained) > 1024 && gzipped(&drained), "{waiting} waited");
+    }
+    assert_eq!(receiver.traces().len(), 4 + 1 + 2 + 3 + 3);
 }
 
 #[test]

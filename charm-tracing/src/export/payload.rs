@@ -2,16 +2,21 @@
 //!
 //! Two facts make this simple: OTLP requests put end to end are one OTLP request (protobuf's
 //! merging), and gzip members put end to end are one gzip stream (RFC 1952). So what is compressed
-//! once, when it is encoded, is never touched again: not on its way to the disk, not when records
-//! are merged.
+//! once, at the latest on its way to the disk, is never touched again, not when records are merged
+//! either.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Below this many bytes compression is not worth a backend's while.
+/// Below this many bytes compression is not worth a disk's or a backend's while.
 const WORTH_COMPRESSING: usize = 1024;
+
+/// Below this many bytes the trace of one execution is sent as it is, if it is sent at once: a
+/// network takes the difference in less time than compressing does.
+const WORTH_COMPRESSING_AT_ONCE: usize = 32 * 1024;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -27,8 +32,15 @@ impl Payload {
     /// A payload of one request's bytes, compressed if that is worth it.
     pub(crate) fn of_request(plain: Vec<u8>) -> Self {
         let plain_size = plain.len();
-        let compressed = (plain_size > WORTH_COMPRESSING).then(|| gzip(&plain)).flatten();
+        let compressed = (plain_size > WORTH_COMPRESSING_AT_ONCE).then(|| gzip(&plain)).flatten();
         Self { bytes: compressed.unwrap_or(plain), plain_size }
+    }
+
+    /// The bytes as they are stored.
+    pub(crate) fn to_store(&self) -> Cow<'_, [u8]> {
+        let is_worth_it = self.plain_size > WORTH_COMPRESSING && !self.is_gzip();
+        let compressed = is_worth_it.then(|| gzip(&self.bytes)).flatten();
+        compressed.map_or(Cow::Borrowed(&self.bytes), Cow::Owned)
     }
 
     /// A payload that was stored: by this crate, or by the Python library, which does not compress.
@@ -55,6 +67,9 @@ impl Payload {
     pub(crate) fn merged<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let parts: Vec<&Self> = parts.into_iter().collect();
         let plain_size = parts.iter().map(|part| part.plain_size).sum();
+        if let [alone] = parts[..] {
+            return alone.clone();
+        }
         let compress = plain_size > WORTH_COMPRESSING || parts.iter().any(|part| part.is_gzip());
         let mut bytes = Vec::new();
         for part in parts {
@@ -111,23 +126,26 @@ mod tests {
 
     #[test]
     fn what_is_large_is_compressed() {
-        assert!(!Payload::of_request(request(1024)).is_gzip());
-        let large = Payload::of_request(request(1025));
-        assert!(large.is_gzip() && large.bytes().len() < 200);
-        assert_eq!((plain(&large), large.plain_size()), (request(1025), 1025));
+        assert!(!Payload::of_request(request(32 * 1024)).is_gzip());
+        let large = Payload::of_request(request(32 * 1024 + 1));
+        assert!(large.is_gzip() && large.bytes().len() < 400);
+        assert_eq!((plain(&large), large.plain_size()), (request(32 * 1024 + 1), 32 * 1024 + 1));
+        assert_eq!(large.to_store(), large.bytes());
     }
 
     #[test]
     fn what_was_stored_says_its_size_again() {
-        for bytes in [10, 1024, 5000] {
+        for bytes in [10, 1024, 1025, 5000, 50_000] {
             let payload = Payload::of_request(request(bytes));
-            assert_eq!(Payload::stored(payload.bytes().to_vec()), payload);
+            let stored = Payload::stored(payload.to_store().into_owned());
+            assert_eq!(stored.is_gzip(), bytes > 1024);
+            assert_eq!((plain(&stored), stored.plain_size()), (request(bytes), bytes));
         }
     }
 
     #[test]
     fn merging_puts_requests_end_to_end() {
-        let sizes = [[10, 20], [10, 2000], [2000, 10], [2000, 3000], [600, 600]];
+        let sizes = [[10, 20], [10, 2000], [40_000, 10], [40_000, 50_000], [600, 600]];
         for [first, second] in sizes {
             let (one, two) =
                 (Payload::of_request(request(first)), Payload::of_request(request(second)));

@@ -90,7 +90,7 @@ impl Queue {
     /// Appends one record; whether it is kept. Notes what had to go for it.
     pub(crate) fn push(&mut self, payload: &Payload) -> bool {
         let event = self.event;
-        let pushed = self.ask(|buffer| buffer.push(event, payload.bytes()));
+        let pushed = self.ask(|buffer| buffer.push(event, &payload.to_store()));
         if let Some(pushed) = pushed {
             self.state.evicted += pushed.evicted_events;
         }

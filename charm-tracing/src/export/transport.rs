@@ -20,6 +20,10 @@ use crate::config::Destination;
 /// How much of an answer is read, in bytes: what matters of it fits, an endless one does no harm.
 const MAX_REPLY_BYTES: u64 = 64 * 1024;
 
+/// What a connection's buffers hold, in each direction. Most requests fit; larger ones need no more,
+/// and the memory for them costs every execution.
+const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
+
 /// A backend that can be asked, over a connection that is kept alive between requests.
 #[derive(Debug)]
 pub(super) struct Transport {
@@ -151,6 +155,8 @@ fn agent(tls: TlsConfig, proxy: Option<Proxy>) -> Agent {
         .tls_config(tls)
         .http_status_as_error(false)
         .max_redirects(0)
+        .input_buffer_size(CONNECTION_BUFFER_BYTES)
+        .output_buffer_size(CONNECTION_BUFFER_BYTES)
         .proxy(proxy)
         .user_agent(concat!("charm-tracing/", env!("CARGO_PKG_VERSION")))
         .build()

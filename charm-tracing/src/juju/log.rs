@@ -70,6 +70,8 @@ struct Tool {
     given_up: bool,
 }
 
+const TOOL: &str = "juju-log";
+
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 
 /// Writes one line, some time before `finish` returns. Where the charm has a logger of its own, for
@@ -120,16 +122,24 @@ fn give_up(tool: &mut Tool) {
     }
 }
 
-/// Hands the line to the writer; gives it back where there is none to be had.
+/// Hands the line to the writer; gives it back where there is none to be had, or nothing that it
+/// could call.
 fn send(line: Line) -> Result<(), Line> {
     let mut writer = lock(&WRITER);
-    if writer.is_none() {
+    if writer.is_none() && is_on_path(TOOL) {
         *writer = start_writer();
     }
     match &*writer {
         Some(Writer { lines, .. }) => lines.send(line).map_err(|unsent| unsent.0),
         None => Err(line),
     }
+}
+
+/// Whether the program is where `Command` looks for it: a thread and a process are not started for
+/// nothing.
+fn is_on_path(program: &str) -> bool {
+    let Some(path) = env::var_os("PATH") else { return true };
+    env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
 
 fn start_writer() -> Option<Writer> {
@@ -185,7 +195,7 @@ fn start(line: &Line, tool: &mut Tool) -> io::Result<Option<ChildStdout>> {
     if tool.given_up {
         return Ok(None);
     }
-    let mut command = Command::new("juju-log");
+    let mut command = Command::new(TOOL);
     command.args(["--log-level", line.level.as_str(), "--", &line.text]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;
