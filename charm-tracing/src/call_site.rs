@@ -55,11 +55,11 @@ pub(crate) enum Name {
 
 impl Name {
     /// The name in words, and what the call site says beside it.
-    pub(crate) fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
+    pub(crate) fn describe(&self) -> (Cow<'_, str>, Vec<KeyValue>) {
         match self {
             Self::Call(site) => (site.span_name.into(), site.attributes(site.function.into())),
             Self::MethodOf(type_name, site) => describe_method(type_name(), site),
-            Self::Text(name) => (name, Vec::new()),
+            Self::Text(name) => (name.as_ref().into(), Vec::new()),
         }
     }
 }

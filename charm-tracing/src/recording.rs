@@ -80,15 +80,15 @@ impl Recording {
         self.flusher = Some(Arc::clone(&flusher));
         if is_juju {
             let (collector, flusher) = (Arc::clone(&self.collector), Arc::clone(&flusher));
-            self.watch = Watch::start(move || flusher.flush(collector.close()));
+            self.watch = Watch::start(move || flusher.flush(&collector.close()));
         }
         let (root, collector) = (self.root.key.clone(), Arc::clone(&self.collector));
         let last_words = Arc::clone(&flusher);
         span::before_abort(Some(Box::new(move |failure| {
             root.fail(failure);
-            last_words.flush(collector.close());
+            last_words.flush(&collector.close());
         })));
-        self.collector.leave_through(move |spans| flusher.flush(spans));
+        self.collector.leave_through(move |spans| flusher.flush(&spans));
     }
 
     /// Closes the trace and hands it on, within one deadline.
@@ -137,10 +137,7 @@ fn low_half(id: TraceId) -> u64 {
 /// What is left of the execution, closed and encoded.
 fn encoded(collector: &Collector, config: &Config, environment: &Environment) -> Vec<Payload> {
     let resource = resource(config, environment);
-    export::encode(collector.close(), collector.trace(), &resource).unwrap_or_else(|error| {
-        juju::log(environment, Level::Warning, &error);
-        Vec::new()
-    })
+    export::encode(&collector.close(), collector.trace(), &resource)
 }
 
 /// Says on the root span what delivery has behind it; `own` events in the buffer are this one.

@@ -56,7 +56,7 @@ impl Flusher {
     }
 
     /// Takes spans that are finished.
-    pub(crate) fn flush(&self, spans: Vec<Span>) {
+    pub(crate) fn flush(&self, spans: &[Span]) {
         let flush = panic::AssertUnwindSafe(|| self.push(spans));
         let _ = panic::catch_unwind(flush);
     }
@@ -76,9 +76,9 @@ impl Flusher {
         }
     }
 
-    fn push(&self, spans: Vec<Span>) {
+    fn push(&self, spans: &[Span]) {
         let resource = self.resource.get_or_init(|| resource(&self.config, &self.environment));
-        let Ok(payloads) = encode(spans, &self.trace, resource) else { return };
+        let payloads = encode(spans, &self.trace, resource);
         let mut queue = lock(&self.queue);
         for payload in payloads {
             if queue.push(&payload) {

@@ -21,8 +21,6 @@ use charm_tracing_buffer::Batch;
 
 use self::drain::{MAX_REQUEST_BYTES, Sent, Stopped};
 pub(crate) use self::encode::encode;
-#[cfg(feature = "testing")]
-pub(crate) use self::encode::span_data;
 pub(crate) use self::flush::{Flushed, Flusher};
 use self::gate::{Verdict, classify};
 use self::news::News;

@@ -33,17 +33,15 @@ mod tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{Event, FutureExt, Link, SpanId};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::trace::{Event, FutureExt, Link, SpanId, SpanKind};
+use opentelemetry::{InstrumentationScope, KeyValue};
 
 pub use self::trace::{Span, SpanEvent, Status, Trace};
 #[doc(hidden)]
 pub use self::tree::assert_tree;
-use crate::collector::{Collector, time_to_nanos};
+use crate::collector::{self, Collector, time_to_nanos};
 use crate::config::Config;
 use crate::current::Reach;
-use crate::export;
 use crate::juju::Environment;
 use crate::resource::resource;
 use crate::root;
@@ -152,17 +150,13 @@ impl Captured {
         let trace = self.collector.trace();
         let resource = resource(&Config::resolve(None, &self.environment), &self.environment);
         let resource = resource.iter().map(|(key, value)| (key.to_string(), value.to_string()));
-        let spans = export::span_data(self.collector.close(), trace);
-        Trace::new(
-            trace.trace_id().to_string(),
-            resource.collect(),
-            spans.map(Span::from).collect(),
-        )
+        let spans = self.collector.close().into_iter().map(Span::from);
+        Trace::new(trace.trace_id().to_string(), resource.collect(), spans.collect())
     }
 }
 
-impl From<SpanData> for Span {
-    fn from(span: SpanData) -> Self {
+impl From<collector::Span> for Span {
+    fn from(span: collector::Span) -> Self {
         let event = |event: Event| SpanEvent {
             name: event.name.into_owned(),
             time: time_to_nanos(event.timestamp),
@@ -171,19 +165,24 @@ impl From<SpanData> for Span {
         let link = |link: Link| {
             (link.span_context.trace_id().to_string(), link.span_context.span_id().to_string())
         };
-        let parent = Some(span.parent_span_id).filter(|id| *id != SpanId::INVALID);
+        let (name, mut attributes) = span.name.describe();
+        let detail = span.detail.map(|detail| *detail).unwrap_or_default();
+        attributes.extend(detail.attributes);
+        let parent = Some(span.parent).filter(|id| *id != SpanId::INVALID);
+        let scope =
+            detail.scope.as_ref().map_or(env!("CARGO_PKG_NAME"), InstrumentationScope::name);
         Self {
-            id: span.span_context.span_id().to_string(),
+            id: span.id.to_string(),
             parent: parent.map(|id| id.to_string()).unwrap_or_default(),
-            name: span.name.into_owned(),
-            scope: span.instrumentation_scope.name().to_owned(),
-            start: time_to_nanos(span.start_time),
-            end: time_to_nanos(span.end_time),
-            attributes: map_of(span.attributes),
-            events: span.events.events.into_iter().map(event).collect(),
-            links: span.links.links.into_iter().map(link).collect(),
-            status: span.status.into(),
-            kind: span.span_kind,
+            name: name.into_owned(),
+            scope: scope.to_owned(),
+            start: span.start,
+            end: span.end,
+            attributes: map_of(attributes),
+            events: detail.events.into_iter().map(event).collect(),
+            links: detail.links.into_iter().map(link).collect(),
+            status: detail.status.into(),
+            kind: detail.kind.unwrap_or(SpanKind::Internal),
         }
     }
 }
