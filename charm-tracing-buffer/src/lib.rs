@@ -283,6 +283,48 @@ impl<S: Store> Buffer<S> {
     /// # }
     /// ```
     pub fn push(&mut self, event: EventKey, bytes: &[u8]) -> Result<Pushed, Error> {
+        self.push_and(event, bytes, |_| None)
+    }
+
+    /// Appends a record like [`Buffer::push`] and sets the caller's 64 bytes with it: both happen, in one sync, or
+    /// neither. `metadata` is told what the push evicts, perhaps more than once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Buffer::push`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("buffer-noted-{}", std::process::id()));
+    /// # let path = directory.join("queue");
+    /// use charm_tracing_buffer::{Buffer, EventKey, Options};
+    ///
+    /// let mut buffer = Buffer::open(&path, Options { max_events: 1, ..Options::default() })?;
+    /// buffer.push(EventKey([1; 16]), b"the first event")?;
+    /// let evicted = |count| [u8::try_from(count).unwrap_or(u8::MAX); 64];
+    /// buffer.push_with_metadata(EventKey([2; 16]), b"the second", |pushed| evicted(pushed.evicted_events))?;
+    /// assert_eq!(buffer.metadata()?, [1; 64]);
+    /// # std::fs::remove_dir_all(directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn push_with_metadata(
+        &mut self,
+        event: EventKey,
+        bytes: &[u8],
+        mut metadata: impl FnMut(Pushed) -> [u8; 64],
+    ) -> Result<Pushed, Error> {
+        self.push_and(event, bytes, |pushed| Some(metadata(pushed)))
+    }
+
+    fn push_and(
+        &mut self,
+        event: EventKey,
+        bytes: &[u8],
+        mut metadata: impl FnMut(Pushed) -> Option<[u8; 64]>,
+    ) -> Result<Pushed, Error> {
         if self.is_off() {
             return Ok(Pushed { evicted_events: 1, evicted_records: 1 });
         }
@@ -290,7 +332,7 @@ impl<S: Store> Buffer<S> {
             .require_fits(bytes)
             .map_err(|reason| Error::new(Operation::Push, self.store.path(), reason))?;
         self.locked(Operation::Push, Missing::Create, |buffer| {
-            buffer.push_locked(event, bytes, payload_len)
+            buffer.push_locked(event, bytes, payload_len, &mut metadata)
         })
     }
 
@@ -535,6 +577,7 @@ impl<S: Store> Buffer<S> {
         event: EventKey,
         bytes: &[u8],
         payload_len: u32,
+        metadata: &mut impl FnMut(Pushed) -> Option<[u8; 64]>,
     ) -> Result<Pushed, Fault> {
         let before = self.state;
         self.enforce_caps()?;
@@ -558,16 +601,18 @@ impl<S: Store> Buffer<S> {
         next.append(&header, at);
         self.evict_behind(&mut next, len)?;
         header.oldest_sequence = next.head_sequence;
+        let pushed = Pushed {
+            evicted_events: before.events.saturating_add(began).saturating_sub(next.events),
+            evicted_records: before.records.saturating_add(1).saturating_sub(next.records),
+        };
+        next.metadata = metadata(pushed).unwrap_or(next.metadata);
         let file_len = self.write_frame(at, &header, bytes)?;
         if let Err(reason) = self.commit(next) {
             self.undo_frame(at);
             return Err(reason.into());
         }
         self.file_len = file_len;
-        Ok(Pushed {
-            evicted_events: before.events.saturating_add(began).saturating_sub(next.events),
-            evicted_records: before.records.saturating_add(1).saturating_sub(next.records),
-        })
+        Ok(pushed)
     }
 
     fn require_fits(&self, bytes: &[u8]) -> Result<u32, Reason> {

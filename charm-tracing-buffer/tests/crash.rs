@@ -19,12 +19,14 @@ const SMALL: u64 = 64 << 10;
 #[derive(Clone, Debug)]
 enum Step {
     Push(u8, usize),
+    /// A push that sets the metadata to its event's number.
+    NotedPush(u8, usize),
     Acknowledge(usize),
     SetMetadata(u8),
     Reopen(u64),
 }
 
-use Step::{Acknowledge, Push, Reopen, SetMetadata};
+use Step::{Acknowledge, NotedPush, Push, Reopen, SetMetadata};
 
 type Contents = Vec<Record>;
 
@@ -54,6 +56,10 @@ fn perform(
     let buffer = buffer.as_mut().unwrap();
     match step {
         Push(key, len) => buffer.push(EventKey([*key; 16]), &payload(index, *len)).map(drop),
+        NotedPush(key, len) => {
+            let (key, bytes) = (*key, payload(index, *len));
+            buffer.push_with_metadata(EventKey([key; 16]), &bytes, |_| [key; 64]).map(drop)
+        }
         Acknowledge(count) => {
             let batch = buffer.peek(usize::MAX)?;
             buffer.acknowledge_first(&batch, *count)
@@ -74,7 +80,8 @@ fn workload() -> Vec<Step> {
         Acknowledge(1),
     ];
     for key in 3..20 {
-        steps.push(Push(key, 2000 + usize::from(key) * 700));
+        let len = 2000 + usize::from(key) * 700;
+        steps.push(if key % 3 == 0 { NotedPush(key, len) } else { Push(key, len) });
         if key % 5 == 0 {
             steps.extend([Push(key, 9000), Acknowledge(2), SetMetadata(key)]);
         }
@@ -91,7 +98,7 @@ fn workload() -> Vec<Step> {
     }
     steps.extend([
         Reopen(2 * SMALL),
-        Push(40, 50_000),
+        NotedPush(40, 50_000),
         Push(41, 30_000),
         Push(42, 30_000),
         Push(43, 20_000),

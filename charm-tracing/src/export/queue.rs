@@ -6,7 +6,9 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options, Reason, Recovery};
+use charm_tracing_buffer::{
+    Batch, Buffer, Durability, Error, EventKey, Options, Pushed, Reason, Recovery,
+};
 
 use super::payload::Payload;
 use super::state::State;
@@ -22,6 +24,8 @@ pub(crate) struct Queue {
     /// What is remembered from execution to execution; written back by `remember`.
     pub(crate) state: State,
     stored: State,
+    /// `state` is what is remembered, and not only what this queue itself has done.
+    remembers: bool,
     /// What went wrong with the buffer, for the log.
     pub(crate) problem: Option<String>,
     /// What the buffer has found amiss.
@@ -45,7 +49,8 @@ impl Queue {
     pub(crate) fn new(config: BufferConfig, event: EventKey, durability: Durability) -> Self {
         let buffer = if config.max_events == 0 { Handle::Off } else { Handle::Unopened };
         let (state, stored, problem, recovery) = Default::default();
-        Self { config, event, durability, buffer, state, stored, problem, recovery }
+        let remembers = false;
+        Self { config, event, durability, buffer, state, stored, remembers, problem, recovery }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -65,6 +70,7 @@ impl Queue {
             self.state = self.stored;
             self.state.evicted += evicted_at_opening;
         }
+        self.remembers = true;
     }
 
     /// Whether anything waits, or may.
@@ -89,12 +95,23 @@ impl Queue {
 
     /// Appends one record; whether it is kept. Notes what had to go for it.
     pub(crate) fn push(&mut self, payload: &Payload) -> bool {
-        let event = self.event;
-        let pushed = self.ask(|buffer| buffer.push(event, &payload.to_store()));
-        if let Some(pushed) = pushed {
-            self.state.evicted += pushed.evicted_events;
+        let (event, bytes, state) = (self.event, payload.to_store(), self.state);
+        let after =
+            |pushed: Pushed| State { evicted: state.evicted + pushed.evicted_events, ..state };
+        let pushed = if self.remembers {
+            // What is remembered goes with it: a second write to the disk is a second wait for it.
+            self.ask(|buffer| {
+                buffer.push_with_metadata(event, &bytes, |pushed| after(pushed).encode())
+            })
+        } else {
+            self.ask(|buffer| buffer.push(event, &bytes))
+        };
+        let Some(pushed) = pushed else { return false };
+        self.state.evicted += pushed.evicted_events;
+        if self.remembers {
+            self.stored = self.state;
         }
-        pushed.is_some()
+        true
     }
 
     /// The oldest records: as many as have `budget` bytes together, but one at least.
