@@ -16,6 +16,8 @@ use crate::report::Progress;
 pub(crate) enum Charm {
     Untraced,
     Ours,
+    /// Traced calls where tracing is compiled out, and nothing else.
+    CompiledOut,
     Usual,
     UsualHttps,
     UsualTracing,
@@ -46,6 +48,7 @@ impl Charm {
         match self {
             Self::Untraced => "untraced",
             Self::Ours => "charm-tracing",
+            Self::CompiledOut => "compiled-out",
             Self::Usual => "usual",
             Self::UsualHttps => "usual-https",
             Self::UsualTracing => "usual-tracing",
@@ -57,6 +60,7 @@ impl Charm {
         match self {
             Self::Untraced => "untraced",
             Self::Ours => "ours",
+            Self::CompiledOut => "compiled-out",
             Self::Usual | Self::UsualHttps => "usual",
             Self::UsualTracing | Self::UsualTracingHttps => "usual-tracing",
         }
