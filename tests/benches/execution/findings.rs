@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::io;
 
-use crate::charms::{Charm, Charms};
+use crate::charms::Charm;
 use crate::process::Sample;
+use crate::programs::{CHARMS, Programs};
 use crate::report::{Bar, BarChart, Group, Report, Scale, Spread, Table, Verdict, Whose};
 use crate::situations::{Backend, Before, Situation};
 use crate::{FEW, HUGE, IN_A_ROW, MANY, figures};
@@ -17,7 +18,7 @@ pub(crate) struct Findings<'a> {
     pub(crate) syncs: Vec<Option<usize>>,
     pub(crate) hangs: Hangs,
     pub(crate) scaling: Scaling,
-    pub(crate) charms: &'a Charms,
+    pub(crate) programs: &'a Programs,
 }
 
 /// Executions in a row before a backend that hangs.
@@ -192,12 +193,12 @@ impl Findings<'_> {
 
     fn sizes(&self) -> io::Result<Table> {
         let mut table = Table::new(["", "stripped program, KiB", "crates"]);
-        for charm in Charm::ALL {
-            let size = self.charms.size(charm)? / 1024;
+        for charm in CHARMS {
+            let size = self.programs.size(charm)? / 1024;
             table.row([
                 charm.name().to_owned(),
                 size.to_string(),
-                Charms::crates(charm)?.to_string(),
+                Programs::crates(charm)?.to_string(),
             ]);
         }
         Ok(table)
@@ -232,7 +233,7 @@ impl Findings<'_> {
 
     #[expect(clippy::cast_precision_loss, reason = "sizes of programs")]
     fn size_ratio(&self, peer: Charm) -> io::Result<f64> {
-        Ok(self.charms.size(Charm::Ours)? as f64 / self.charms.size(peer)? as f64)
+        Ok(self.programs.size(Charm::Ours)? as f64 / self.programs.size(peer)? as f64)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a number of crates")]
@@ -250,7 +251,7 @@ impl Findings<'_> {
         let absent = self.held(Backend::Absent, Before::Settled) / healthy;
         let full = self.held(Backend::Absent, Before::Hundred) / healthy;
         let draining = self.held(Backend::Http, Before::Hundred) / healthy;
-        let crates = Charms::crates(Charm::Ours)? as f64;
+        let crates = Programs::crates(Charm::Ours)? as f64;
         let hanging = format!("{IN_A_ROW} executions, a backend that hangs: held");
         verdicts.extend([
             Verdict::at_most(hanging, 3.0, self.hangs.in_deadlines(), " deadlines"),

@@ -5,20 +5,23 @@
 //! alike; what is added is the median of the differences to the untraced charm of the same round.
 //! Every execution of a healthy backend is checked: a figure of spans that did not come is none.
 
+#[path = "../charms/mod.rs"]
+mod charms;
 #[path = "../report/mod.rs"]
 mod report;
 
-mod charms;
 mod findings;
 mod process;
+mod programs;
 mod situations;
 
 use std::io;
 use std::process::ExitCode;
 
-use charms::{Charm, Charms};
+use charms::Charm;
 use findings::{Findings, Hangs, Scaling};
 use process::Sample;
+use programs::Programs;
 use report::{Options, Progress};
 use situations::{Backend, Before, Ground, Situation};
 
@@ -42,12 +45,12 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> io::Result<()> {
     let progress = Progress::new();
-    let ground = Ground::prepare(Charms::build(progress)?)?;
+    let ground = Ground::prepare(Programs::build(progress)?)?;
     let situations = take_turns(&ground, options, progress)?;
     let syncs = count_syncs(&situations, &ground, progress)?;
     let hangs = hang(&ground, options, progress)?;
     let scaling = scale(&ground, options, progress)?;
-    let findings = Findings { situations, syncs, hangs, scaling, charms: &ground.charms };
+    let findings = Findings { situations, syncs, hangs, scaling, programs: &ground.programs };
     findings.report()?.publish(options, Some(&findings.chart()))
 }
 
@@ -84,7 +87,7 @@ fn of_healthy_backends(ground: &Ground) -> Vec<Situation> {
 fn of_other_backends(ground: &Ground) -> io::Result<Vec<Situation>> {
     let ours = |backend| Situation::new(ground, Charm::Ours, backend, FEW);
     Ok(vec![
-        ours(Backend::Http).with("PATH", &ground.charms.juju_log.to_string_lossy()),
+        ours(Backend::Http).with("PATH", &ground.programs.juju_log.to_string_lossy()),
         ours(Backend::Refused).after(Before::Settled, ground)?,
         ours(Backend::Refused).after(Before::BackingOff, ground)?,
         Situation::new(ground, Charm::Usual, Backend::Refused, FEW),

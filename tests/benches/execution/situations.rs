@@ -6,8 +6,9 @@ use std::io::{self, Write as _};
 use charm_tracing_tests::{Authority, CharmDir, CharmRun, Down, Receiver, Unit, Unserved};
 use tempfile::TempDir;
 
-use crate::charms::{Charm, Charms};
+use crate::charms::Charm;
 use crate::process::{self, Sample};
+use crate::programs::Programs;
 
 /// Where traces are to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ const SPANS_BESIDES: usize = 2;
 /// The backends, and the charms that meet them.
 #[derive(Debug)]
 pub(crate) struct Ground {
-    pub(crate) charms: Charms,
+    pub(crate) programs: Programs,
     http: Receiver,
     https: Receiver,
     refused: Down,
@@ -49,7 +50,7 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    pub(crate) fn prepare(charms: Charms) -> io::Result<Self> {
+    pub(crate) fn prepare(programs: Programs) -> io::Result<Self> {
         let authority = Authority::new("benchmark");
         let files = TempDir::with_prefix("charm-tracing-bench-")?;
         fs::write(files.path().join("ca.pem"), authority.pem())?;
@@ -58,7 +59,7 @@ impl Ground {
         http.decode_later();
         https.decode_later();
         Ok(Self {
-            charms,
+            programs,
             http,
             https,
             refused: Down::reserve(),
@@ -114,7 +115,7 @@ pub(crate) struct Situation {
 
 impl Situation {
     pub(crate) fn new(ground: &Ground, charm: Charm, backend: Backend, calls: u64) -> Self {
-        let program = ground.charms.program(charm);
+        let program = ground.programs.of(charm);
         let mut unit = Unit::new(CharmDir::new(program, env!("CARGO_BIN_EXE_hook-tool")));
         // No hook tools: `juju-log` is a cost of its own.
         unit.set("PATH", "/nowhere");

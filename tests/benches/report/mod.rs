@@ -22,7 +22,7 @@ mod verdict;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 
 pub(crate) use options::Options;
 pub(crate) use plot::{Bar, BarChart, Group, Scale, Whose};
@@ -32,13 +32,18 @@ pub(crate) use table::Table;
 pub(crate) use verdict::Verdict;
 
 /// Runs a benchmark as it is asked to; `about` is the first thing that `--help` says.
-pub(crate) fn benchmark(about: &str, run: impl FnOnce(Options) -> io::Result<()>) -> ExitCode {
+///
+/// A run ends well, or as it says.
+pub(crate) fn benchmark<E: Termination>(
+    about: &str,
+    run: impl FnOnce(Options) -> io::Result<E>,
+) -> ExitCode {
     let options = match Options::from_arguments(about) {
         Ok(options) => options,
         Err(end) => return end,
     };
     match run(options) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(end) => end.report(),
         Err(error) => {
             Progress::new().begin(&format!("the benchmark cannot go on: {error}"));
             ExitCode::FAILURE
