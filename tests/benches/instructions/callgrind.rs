@@ -32,8 +32,10 @@ const END: &str = "charm_tracing::execution::Execution::finish";
 
 /// All that the charm has of an environment. No `juju-log` is on `PATH`, however many folders this
 /// process has on its own.
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     ("PATH", "/nowhere"),
+    // Juju's: without it the charm has no buffer.
+    ("JUJU_CONTEXT_ID", "hello/0-install-1"),
     ("JUJU_UNIT_NAME", "hello/0"),
     ("JUJU_DISPATCH_PATH", "hooks/install"),
     ("JUJU_MODEL_NAME", "model"),

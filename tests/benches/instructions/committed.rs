@@ -68,10 +68,17 @@ fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/committed.json")
 }
 
-/// The compiler that builds the charms, and what for.
+/// The compiler that builds the charms, what for, and the C library whose instructions are counted too.
 pub(crate) fn compiler() -> io::Result<String> {
     let rustc = Command::new("rustc").arg("-vV").output()?;
     let said = String::from_utf8_lossy(&rustc.stdout);
     let of = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("?");
-    Ok(format!("rustc {} for {}", of("release: "), of("host: ")))
+    Ok(format!("rustc {} for {}, {}", of("release: "), of("host: "), c_library()))
+}
+
+/// As the C library itself says; another than GNU's says nothing there.
+fn c_library() -> String {
+    let said = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
+    said.ok().filter(|said| !said.is_empty()).unwrap_or_else(|| "a C library".to_owned())
 }
