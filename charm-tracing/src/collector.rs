@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::iter;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -111,9 +112,14 @@ pub(crate) struct FailureText {
 }
 
 impl FailureText {
-    /// Whether this is an error that says `message`, or wraps one that does.
+    /// Whether this is an error that says `message`, or wraps one that does. That a text occurs in
+    /// another by chance hides no error: one that is shown twice is better than one that is not.
     fn carries(&self, message: &str) -> bool {
-        self.message.contains(message) || self.sources.iter().any(|source| source.contains(message))
+        let ends_with_it = |text: &String| {
+            let before = text.strip_suffix(message);
+            before.is_some_and(|before| before.is_empty() || before.ends_with(": "))
+        };
+        !message.is_empty() && iter::once(&self.message).chain(&self.sources).any(ends_with_it)
     }
 }
 

@@ -8,6 +8,7 @@
 //! nothing and calls no user code; nothing here panics, on threads that are ending neither.
 
 use std::cell::RefCell;
+use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
@@ -37,13 +38,30 @@ impl Process {
 
 thread_local! {
     /// What this thread saw last in `PROCESS`.
-    ///
-    /// The API's own thread-local is touched first, so that it outlives this one: a thread that
-    /// ends and has lost this must not touch the API's.
-    static SEEN: RefCell<Process> = {
-        Context::map_current(|_| ());
-        RefCell::new(Process::NONE)
-    };
+    static SEEN: Seen = Seen::first();
+}
+
+/// What a thread remembers.
+///
+/// It is made after the API's own thread-local and so goes before that does: a thread that ends and
+/// has lost this must not touch the API's.
+struct Seen {
+    process: RefCell<Process>,
+    /// The API's thread-local was gone before this was made: the thread is ending.
+    api_is_gone: bool,
+}
+
+impl Seen {
+    fn first() -> Self {
+        let touch = panic::catch_unwind(|| Context::map_current(|_| ()));
+        Self { process: RefCell::new(Process::NONE), api_is_gone: touch.is_err() }
+    }
+}
+
+/// To be called wherever a context is attached: a thread may have to do with the API long before it
+/// opens a span, and open its first when it ends.
+pub(crate) fn prepare_thread() {
+    let _ = SEEN.try_with(|_| ());
 }
 
 /// The entry of a `Context` that says which execution it belongs to, where that is not the
@@ -102,7 +120,11 @@ pub(crate) fn here<R>(look: impl FnOnce(Here<'_>) -> Option<R>) -> Option<R> {
     // Written where it stays: a value that is handed out of closures is copied once for each.
     let mut found = None;
     let look = |here: Here<'_>| found = look(here);
-    let _ = SEEN.try_with(|seen| Context::map_current(|context| in_context(context, seen, look)));
+    let _ = SEEN.try_with(|seen| {
+        if !seen.api_is_gone {
+            Context::map_current(|context| in_context(context, &seen.process, look));
+        }
+    });
     found
 }
 
@@ -114,7 +136,7 @@ pub(crate) fn at<R>(context: &Context, look: impl FnOnce(Here<'_>) -> Option<R>)
     }
     let mut found = None;
     let look = |here: Here<'_>| found = look(here);
-    let _ = SEEN.try_with(|seen| in_context(context, seen, look));
+    let _ = SEEN.try_with(|seen| in_context(context, &seen.process, look));
     found
 }
 
@@ -144,11 +166,11 @@ fn with_process<R>(number: usize, tell: impl FnOnce(&Collector) -> R) -> Option<
         let collector = process.collector.as_ref().filter(|_| process.number == number)?;
         Some(tell.take()?(collector))
     };
-    let told = SEEN.try_with(|seen| {
-        if seen.borrow().number != number {
-            see(seen);
+    let told = SEEN.try_with(|Seen { process, .. }| {
+        if process.borrow().number != number {
+            see(process);
         }
-        tell_of(&seen.borrow())
+        tell_of(&process.borrow())
     });
     // A thread that is ending looks every time.
     told.unwrap_or_else(|_| tell_of(&read_process()))

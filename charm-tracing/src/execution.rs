@@ -18,6 +18,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt;
 
 use crate::config::{Charm, Options};
+use crate::current::prepare_thread;
 use crate::event;
 use crate::juju::{self, Environment, Event, Level};
 use crate::recording::Recording;
@@ -117,6 +118,7 @@ where
 async fn caught<F: Future>(future: F) -> thread::Result<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| {
+        prepare_thread();
         let poll = AssertUnwindSafe(|| future.as_mut().poll(context));
         match panic::catch_unwind(poll) {
             Ok(poll) => poll.map(Ok),

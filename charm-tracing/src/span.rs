@@ -9,8 +9,10 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::future::poll_fn;
 use std::iter;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -20,7 +22,7 @@ use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 
 use crate::call_site::{CallSite, Name};
 use crate::collector::{Collector, Detail, FailureText, STACKTRACE, Slot, Span, Start};
-use crate::current::{Here, Owner, Reach, Registration, here, is_tracing};
+use crate::current::{Here, Owner, Reach, Registration, here, is_tracing, prepare_thread};
 
 /// An open root span, and the registration that lets spans open under it.
 #[derive(Debug)]
@@ -227,6 +229,7 @@ impl SpanHandle {
 
     /// Makes the span current on this thread until the guard is dropped.
     pub fn attach(&self) -> Option<ContextGuard> {
+        prepare_thread();
         self.0.as_ref().map(|span| span.context.clone().attach())
     }
 
@@ -591,6 +594,7 @@ impl CurrentSpan {
 pub fn carried<F: FnOnce() -> R, R>(code: F) -> impl FnOnce() -> R {
     let context = Context::current();
     move || {
+        prepare_thread();
         let _attached = context.attach();
         code()
     }
@@ -599,7 +603,17 @@ pub fn carried<F: FnOnce() -> R, R>(code: F) -> impl FnOnce() -> R {
 /// A future that is polled with the span that is current here and now as its current span, wherever
 /// it is polled: as a task of its own, on another thread.
 pub fn carried_future<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    future.with_current_context()
+    on_prepared_threads(future).with_current_context()
+}
+
+/// The same future; what it runs on are threads that may open spans until they are gone.
+async fn on_prepared_threads<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        prepare_thread();
+        future.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Switches tracing off for what this thread does while the guard lives: nothing is recorded, by
@@ -610,6 +624,7 @@ pub fn carried_future<F: Future>(future: F) -> impl Future<Output = F::Output> {
 /// assert!(charm_tracing::current_span().is_none());
 /// ```
 pub fn suppressed() -> Suppressed {
+    prepare_thread();
     Suppressed { _attached: Context::enter_telemetry_suppressed_scope() }
 }
 

@@ -119,7 +119,7 @@ fn yaml_is_the_sample_charms() {
     let sample = Document::read("charm-tracing/examples/hello-charm/charmcraft.yaml");
     let sample = YamlLoader::load_from_str(&sample.text).unwrap();
     let blocks = Document::read(GUIDE).blocks("yaml");
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     for block in blocks {
         let block = YamlLoader::load_from_str(&block).unwrap();
         assert!(is_part(&block[0], &sample[0]), "{block:#?}");

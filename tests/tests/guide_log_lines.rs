@@ -95,6 +95,7 @@ fn says(line: &str, text: &str) -> bool {
         .map(str::trim)
         .filter(has_letters)
         .all(|part| rest.split_once(part).map(|(_, behind)| rest = behind).is_some())
+        && has_words(text)
 }
 
 /// Everything in the source that reads as a sentence or a part of one: text of more than one word,
@@ -108,13 +109,15 @@ fn source_texts() -> Vec<String> {
         let source: TokenStream = fs::read_to_string(file).unwrap().parse().unwrap();
         collect(source, &mut texts);
     }
-    let is_prose = |text: &String| {
-        let has_letters = text.chars().any(char::is_alphabetic);
-        has_letters && text.trim().contains(' ') && !text.starts_with("-----")
-    };
-    texts.retain(is_prose);
+    texts.retain(|text| has_words(text) && text.trim().contains(' ') && !text.starts_with("-----"));
     assert!(texts.len() > 60);
     texts
+}
+
+/// Whether a text says anything beside what is put into it.
+fn has_words(text: &str) -> bool {
+    let placeholder = Regex::new(r"\{[^}]*\}").unwrap();
+    placeholder.replace_all(text, "").chars().any(char::is_alphabetic)
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {

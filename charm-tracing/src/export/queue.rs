@@ -69,8 +69,8 @@ impl Queue {
             self.stored = metadata.map(|bytes| State::decode(&bytes)).unwrap_or_default();
             self.state = self.stored;
             self.state.evicted += evicted_at_opening;
+            self.remembers = !self.is_off();
         }
-        self.remembers = true;
     }
 
     /// Whether anything waits, or may.

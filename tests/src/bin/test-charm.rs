@@ -264,11 +264,23 @@ thread_local! {
 }
 
 fn on_ending_thread() {
-    let thread = thread::spawn(|| {
+    let ends_well = |thread: thread::JoinHandle<()>| {
+        println!("the thread ended well: {}", thread.join().is_ok());
+    };
+    ends_well(thread::spawn(|| {
         FAREWELL.with(|_| ());
         Partly { calls: 0 }.traced();
-    });
-    println!("the thread ended well: {}", thread.join().is_ok());
+    }));
+    // Threads that know the API before they have a span: through this crate, and through another.
+    let carried = charm_tracing::carried(|| ());
+    ends_well(thread::spawn(|| {
+        FAREWELL.with(|_| ());
+        carried();
+    }));
+    ends_well(thread::spawn(|| {
+        FAREWELL.with(|_| ());
+        drop(Context::new().attach());
+    }));
 }
 
 /// Runs traced code below spans that are not of this execution: one from another process, and one
