@@ -97,7 +97,7 @@
 //! |---|---|
 //! | while the frame is written | the push never happened |
 //! | slot on disk, frame not or in part | that record, never acknowledged, is reported as lost; what went for it is gone |
-//! | frame on disk, slot not or in part | the push never happened, or (torn slot) it did |
+//! | frame on disk, slot not or in part | the push never happened, or (torn slot) it did, with the metadata of before |
 //! | after the sync, before `push` returns | it happened |
 //! | between an eviction of its own and the frame | the evicted events are gone, the push never happened |
 //! | acknowledging, before or in the sync | all of the batch comes again, or none |

@@ -286,8 +286,8 @@ impl<S: Store> Buffer<S> {
         self.push_and(event, bytes, |_| None)
     }
 
-    /// Appends a record like [`Buffer::push`] and sets the caller's 64 bytes with it: in one
-    /// sync. Where a loss of power tears what is written, the record may be there with the former 64 bytes. `metadata`
+    /// Appends a record like [`Buffer::push`] and sets the caller's 64 bytes with it: in
+    /// one sync. Where a loss of power tears what is written, the record may be there with the former 64 bytes. `metadata`
     /// is told what the push evicts; it may be called several times, and the last call counts.
     ///
     /// # Errors
