@@ -1,8 +1,8 @@
 //! The spans of one execution: the open ones, and the finished ones that wait to leave.
 //!
-//! Invariants: a span is in exactly one of the two places; its end is never before its start; every time comes from
-//! one clock that never runs backwards. This file knows neither threads' current spans (`span.rs`) nor where finished
-//! spans go (`export/`).
+//! Invariants: a span is in exactly one of the two places; its end is never before its start; every
+//! time comes from one clock that never runs backwards. This file knows neither threads' current spans
+//! (`span.rs`, `current.rs`) nor where finished spans go (`export/`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -418,4 +418,31 @@ fn nanos(duration: Duration) -> u64 {
 
 pub(crate) fn nanos_to_time(nanos: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_carries_what_it_wraps_and_nothing_that_it_happens_to_contain() {
+        for (message, source, child, carries) in [
+            ("not found", "", "not found", true),
+            ("cannot start: not found", "", "not found", true),
+            ("cannot start", "not found", "not found", true),
+            ("cannot start", "no service: not found", "not found", true),
+            ("service hello.service not found", "", "not found", false),
+            ("not found, try again", "", "not found", false),
+            ("cannot start", "", "", false),
+            ("", "", "", false),
+        ] {
+            let sources = Some(source.to_owned()).filter(|source| !source.is_empty());
+            let failure = FailureText {
+                error_type: "E".into(),
+                message: message.to_owned(),
+                sources: sources.into_iter().collect(),
+            };
+            assert_eq!(failure.carries(child), carries, "{message:?}, {source:?}: {child:?}");
+        }
+    }
 }

@@ -95,7 +95,6 @@ fn says(line: &str, text: &str) -> bool {
         .map(str::trim)
         .filter(has_letters)
         .all(|part| rest.split_once(part).map(|(_, behind)| rest = behind).is_some())
-        && has_words(text)
 }
 
 /// Everything in the source that reads as a sentence or a part of one: text of more than one word,
