@@ -128,7 +128,14 @@ impl Unit {
         &self,
         ask: impl FnOnce(&mut Buffer) -> Result<T, charm_tracing_buffer::Error>,
     ) -> T {
-        let options = Options { lock_timeout: Duration::from_secs(5), ..Options::default() };
+        // Opening enforces the caps: a test that only looks has none that could cost an event.
+        let (max_events, max_bytes) = (u64::MAX, 4095 << 20);
+        let options = Options {
+            max_events,
+            max_bytes,
+            lock_timeout: Duration::from_secs(5),
+            ..Options::default()
+        };
         let mut buffer = Buffer::open(self.buffer(), options).expect("open the buffer");
         ask(&mut buffer).expect("ask the buffer")
     }
