@@ -104,7 +104,9 @@
 //! | between the acknowledging slot and the cut | nothing; the file is cut by the next writer |
 //! | repairing, shrinking, importing | nothing; it is taken up again |
 //!
-//! With `Durability::Process` the first column is "kill" only; loss of power may then lose any unsynced record.
+//! With `Durability::Process` the first column is "kill" only; loss of power may then lose any unsynced record. Where
+//! one file is written with both, a record that was synced survives what is written unsynced after it; synced metadata
+//! and acknowledgements survive one unsynced slot, and may be undone by a loss of power that tears a second one.
 
 use crate::checksum;
 

@@ -467,6 +467,29 @@ impl<S: Store> Buffer<S> {
         })
     }
 
+    /// What the operations from now on survive, in place of [`Options::durability`]. The next one that is synced makes
+    /// those before it durable too. To acknowledge what was never synced, for one, needs no sync either: a loss of power
+    /// that undoes it may as well have undone the push.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("buffer-durability-{}", std::process::id()));
+    /// # let path = directory.join("queue");
+    /// # use charm_tracing_buffer::{Buffer, Durability, EventKey, Options};
+    /// let mut buffer = Buffer::open(&path, Options { durability: Durability::Process, ..Options::default() })?;
+    /// buffer.push(EventKey([1; 16]), b"survives a kill")?;
+    /// buffer.set_durability(Durability::Sync);
+    /// buffer.push(EventKey([1; 16]), b"both survive a loss of power")?;
+    /// # std::fs::remove_dir_all(directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_durability(&mut self, durability: Durability) {
+        self.options.durability = durability;
+    }
+
     /// What was found amiss so far.
     pub fn recovery(&self) -> Recovery {
         self.recovery

@@ -267,6 +267,95 @@ fn acknowledged_records_survive_a_kill_at_every_operation_without_sync() {
     assert!(points > 100, "the workload has become too small: {points}");
 }
 
+/// Some events that waited, an execution that leaves records as it goes and at its end has them and a last one synced,
+/// or acknowledges them unsynced because they were delivered, again and again, until the ring is full and wraps.
+fn workload_of_long_executions() -> Vec<(Durability, Step)> {
+    use Durability::{Process, Sync};
+    let mut steps = vec![(Sync, Push(1, 3000)), (Sync, NotedPush(2, 4000))];
+    for key in (10..70).step_by(2) {
+        let len = 1000 + usize::from(key) * 150;
+        steps.extend([(Process, Push(key, len)), (Process, Push(key, 700))]);
+        match key % 3 {
+            0 => steps.extend([(Sync, Push(key, 900)), (Sync, Push(key + 1, 500))]),
+            1 => steps.extend([(Sync, NotedPush(key, 20)), (Sync, Acknowledge(4))]),
+            _ => steps.extend([(Process, Acknowledge(2)), (Process, Push(key + 1, 5000))]),
+        }
+    }
+    steps.extend([(Sync, Acknowledge(usize::MAX)), (Process, Push(80, 9000))]);
+    steps.extend([(Process, Acknowledge(1)), (Process, Push(81, 300)), (Sync, SetMetadata(4))]);
+    steps
+}
+
+/// Two handles on one file, one that syncs and one that does not.
+struct Pair([Option<Buffer<Disk>>; 2]);
+
+impl Pair {
+    fn open(disk: &Disk) -> Self {
+        let open = |durability| Buffer::open_in(disk.clone(), options(SMALL, durability)).ok();
+        Self([open(Durability::Sync), open(Durability::Process)])
+    }
+
+    fn perform(&mut self, disk: &Disk, index: usize, step: &(Durability, Step)) {
+        let buffer = &mut self.0[usize::from(step.0 == Durability::Process)];
+        let done = perform(disk, buffer, index, &step.1, step.0);
+        assert!(done.is_ok() || disk.has_stopped(), "{done:?}");
+    }
+}
+
+/// The step that pushed a record, given what was there after each.
+fn pushed_in(after: &[Contents], record: &Record) -> usize {
+    after.iter().position(|contents| contents.contains(record)).unwrap()
+}
+
+#[test]
+fn what_was_synced_survives_a_loss_of_power_among_what_was_not() {
+    let steps = workload_of_long_executions();
+    let (disk, mut after) = (Disk::default(), Vec::new());
+    let mut handles = Pair::open(&disk);
+    let operations: Vec<u64> = steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            handles.perform(&disk, index, step);
+            after.push(contents(handles.0[0].as_mut().unwrap()));
+            disk.operations()
+        })
+        .collect();
+    let (mut images, mut synced_and_kept) = (0, 0);
+    for point in 1..=*operations.last().unwrap() {
+        let disk = Disk::default();
+        disk.plan(Plan::CrashAt(point));
+        let mut handles = Pair::open(&disk);
+        let stopped = operations.iter().position(|until| *until >= point).unwrap();
+        for (index, step) in steps.iter().enumerate().take(stopped + 1) {
+            handles.perform(&disk, index, step);
+        }
+        let is_synced = |step: &(Durability, Step)| step.0 == Durability::Sync;
+        let synced = steps[..stopped].iter().rposition(is_synced);
+        let states = &after[synced.unwrap_or(0)..=stopped];
+        let mut required = if synced.is_some() { states[0].clone() } else { Vec::new() };
+        required.retain(|record| states.iter().all(|state| state.contains(record)));
+        let mut chance = Chance(point);
+        for odds in [0, 1, 2, 2, 2, 2, 8, 8] {
+            let image = disk.after_power_loss(|| odds > 0 && chance.below(odds) == 0);
+            let what = format!("point {point}, step {stopped}: {:?}, {odds}", steps[stopped]);
+            let mut buffer =
+                Buffer::open_in(image, options(SMALL, Durability::Sync)).expect("open it again");
+            let found = contents(&mut buffer);
+            let missing = required.iter().filter(|record| !found.contains(record)).count();
+            assert_eq!(missing, 0, "{what}: {:?} of {:?}", lengths(&found), lengths(&required));
+            // What was acknowledged may come again, but in its order and once.
+            let pushed = |record| pushed_in(&after[..=stopped], record);
+            assert!(found.iter().map(pushed).is_sorted_by(|a, b| a < b), "{what}");
+            buffer.push(EventKey([99; 16]), b"goes on").unwrap();
+            assert_eq!(contents(&mut buffer).last().unwrap().bytes, b"goes on");
+            (images, synced_and_kept) = (images + 1, synced_and_kept + required.len());
+        }
+    }
+    println!("{images} images, {synced_and_kept} records required");
+    assert!(images > 2000 && synced_and_kept > images, "the workload has become too small");
+}
+
 fn python_file(records: usize, len: usize) -> Vec<u8> {
     let records: Vec<Vec<u8>> = (0..records).map(|index| vec![b'a' + index as u8; len]).collect();
     records.join(&b"__CHARM_TRACING_BUFFER_SPAN_SEP__"[..])
