@@ -286,6 +286,40 @@ fn a_long_execution_whose_backend_fails_waits_and_comes_once() {
 }
 
 #[test]
+fn a_long_execution_that_is_taken_in_part_keeps_the_rest_and_comes_once() {
+    // Refused as a whole it goes in halves: one of what was flushed, and one that ends with what was
+    // not. The second finds the backend gone.
+    for flushed_first in [1500, 600] {
+        let (unit, receiver) = world();
+        receiver.answer_next([400, 200, 503].map(Answer::status));
+        let mut told = Told::start(&unit);
+        told.tell(&format!("spans {flushed_first}"));
+        told.end();
+        assert_eq!(unit.waiting(), 1);
+        let half = receiver.traces().iter().map(counted).sum::<usize>();
+        assert!((1..flushed_first).contains(&half), "{half}");
+        unit.let_back_off_pass();
+        let trace = delivered(&unit, &receiver).unwrap();
+        assert_eq!((counted(&trace), trace.spans.len()), (flushed_first, flushed_first + 6));
+    }
+}
+
+#[test]
+fn a_refused_part_of_a_long_execution_does_not_take_the_rest_with_it() {
+    let (unit, receiver) = world();
+    // The whole, the half that was flushed first, and of that the first part.
+    receiver.answer_next([400, 400, 400].map(Answer::status));
+    let mut told = Told::start(&unit);
+    told.tell("spans 1500");
+    told.end();
+    assert_eq!((receiver.spans_sent_twice(), unit.waiting()), (0, 0));
+    let arrived = receiver.traces().iter().map(counted).sum::<usize>();
+    assert_eq!(arrived, 1500 - 511, "the constructor's span went with them");
+    let log = unit.charm.juju_log();
+    assert!(log.len() == 1 && log[0].contains("refused 1 record for good"), "{log:#?}");
+}
+
+#[test]
 fn a_long_execution_without_a_buffer_leaves_at_its_end() {
     let (mut unit, receiver) = world();
     unit.set("TEST_CHARM_BUFFER_MAX_EVENTS", "0");

@@ -1,7 +1,7 @@
 //! Spans of a long execution, on their way to the disk before its end: a charm that is killed loses
 //! what has not left yet, and no more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{mem, panic};
 
@@ -29,14 +29,14 @@ pub(crate) struct Flusher {
     resource: OnceLock<Resource>,
     queue: Mutex<Queue>,
     unkept: Mutex<Vec<Payload>>,
-    flushed: AtomicBool,
+    records: AtomicUsize,
 }
 
 /// What a flusher has done.
 #[derive(Debug, Default)]
 pub(crate) struct Flushed {
-    /// The buffer holds spans of this execution.
-    pub(crate) any: bool,
+    /// How many records the buffer has been given.
+    pub(crate) records: usize,
     /// What the buffer did not take.
     pub(crate) unkept: Vec<Payload>,
     /// How many executions had to go for it.
@@ -51,8 +51,8 @@ impl Flusher {
         event: EventKey,
     ) -> Self {
         let queue = Mutex::new(Queue::new(config.buffer.clone(), event, Durability::Process));
-        let (resource, unkept, flushed) = Default::default();
-        Self { trace, config, environment, resource, queue, unkept, flushed }
+        let (resource, unkept, records) = Default::default();
+        Self { trace, config, environment, resource, queue, unkept, records }
     }
 
     /// Takes spans that are finished.
@@ -63,14 +63,14 @@ impl Flusher {
 
     /// Whether the buffer holds spans of this execution.
     pub(crate) fn has_flushed(&self) -> bool {
-        self.flushed.load(Ordering::Acquire)
+        self.records.load(Ordering::Acquire) > 0
     }
 
     /// What was flushed so far, at the end of the execution.
     pub(crate) fn flushed(&self) -> Flushed {
         let queue = lock(&self.queue);
         Flushed {
-            any: self.has_flushed(),
+            records: self.records.load(Ordering::Acquire),
             unkept: mem::take(&mut lock(&self.unkept)),
             evicted: queue.state.evicted,
         }
@@ -82,7 +82,7 @@ impl Flusher {
         let mut queue = lock(&self.queue);
         for payload in payloads {
             if queue.push(&payload) {
-                self.flushed.store(true, Ordering::Release);
+                self.records.fetch_add(1, Ordering::Release);
             } else {
                 lock(&self.unkept).push(payload);
             }

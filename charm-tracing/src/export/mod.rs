@@ -17,7 +17,7 @@ mod transport;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use charm_tracing_buffer::Batch;
+use charm_tracing_buffer::{Batch, Record};
 
 use self::drain::{MAX_REQUEST_BYTES, Sent, Stopped};
 pub(crate) use self::encode::encode;
@@ -26,6 +26,7 @@ use self::gate::{Verdict, classify};
 use self::news::News;
 pub(crate) use self::news::{Line, Weight};
 pub(crate) use self::payload::Payload;
+use self::queue::Claim;
 pub(crate) use self::queue::Queue;
 use self::transport::Transport;
 use crate::config::Destination;
@@ -51,9 +52,6 @@ pub(crate) struct Delivery<'a> {
 impl Delivery<'_> {
     /// Sends or keeps what is left of the execution, and the backlog if the backend takes it. Says
     /// what has changed, in one line. The queue has recalled what it knows.
-    ///
-    /// An execution of which the buffer holds a part already leaves as a whole, from there. So does
-    /// one whose backend is too slow for two requests, one for it and one for the backlog.
     pub(crate) fn run(
         mut self,
         mut live: Vec<Payload>,
@@ -63,25 +61,48 @@ impl Delivery<'_> {
         let mut news = News::default();
         self.queue.state.evicted += flushed.evicted;
         live.extend(flushed.unkept);
-        if flushed.any || self.queue.state.together {
-            live.retain(|payload| !self.queue.push(payload));
-            news.own = 1;
-        }
-        let live = &live[..];
         match self.way_out() {
             Ok(transport) => {
                 news.doubt = transport.doubt().map(str::to_owned);
-                self.send(&transport, live, &mut news);
+                let row = self.row(live, flushed.records, &mut news);
+                self.send(&transport, row, &mut news);
             }
-            Err(Closed::BackingOff) => self.keep(live, &mut news),
+            Err(Closed::BackingOff) => self.keep(&live, &mut news),
             Err(Closed::Waits(why)) => {
-                self.keep(live, &mut news);
+                self.keep(&live, &mut news);
                 news.waits = Some(why);
             }
         }
         // Juju's log is written while the disk is.
         report(news.line(self.queue));
         self.queue.remember();
+    }
+
+    /// What is sent before the backlog: what is live. An execution of which the buffer holds a part
+    /// leaves as a whole: with that part, if nothing older waits there, else from there. So does one
+    /// whose backend is too slow for two requests, one for it and one for the backlog.
+    fn row(&mut self, mut live: Vec<Payload>, flushed: usize, news: &mut News) -> Row {
+        let together = self.queue.state.together;
+        if flushed > 0
+            && !together
+            && let Some(row) = self.whole(&mut live, flushed)
+        {
+            return row;
+        }
+        if flushed > 0 || together {
+            live.retain(|payload| !self.queue.push(payload));
+            news.own = 1;
+        }
+        Row { payloads: live, ..Row::default() }
+    }
+
+    /// The whole execution as one row, if the part of it that was flushed is all that comes first.
+    fn whole(&mut self, live: &mut Vec<Payload>, flushed: usize) -> Option<Row> {
+        let claim = self.queue.claim()?;
+        let batch = self.queue.peek_own(flushed, PEEK_BYTES)?;
+        let mut payloads = stored(batch.records().get(..flushed)?);
+        payloads.append(live);
+        Some(Row { payloads, flushed: Some((batch, flushed)), claim: Some(claim) })
     }
 
     /// The backend, if an attempt may be made.
@@ -97,25 +118,43 @@ impl Delivery<'_> {
         }
     }
 
-    /// Sends what is live, then, if that was taken, the backlog.
-    fn send(&mut self, transport: &Transport, live: &[Payload], news: &mut News) {
+    /// Sends the row, then, if that was taken, the backlog.
+    fn send(&mut self, transport: &Transport, row: Row, news: &mut News) {
+        let Row { payloads, flushed, claim } = row;
         let mut pace = Pace::until(self.deadline);
-        let sent = drain::send(live, MAX_REQUEST_BYTES, |r| pace.post(transport, r), |_| ());
-        self.keep(&live[sent.done..], news);
-        let taken = live.is_empty() || sent.accepted_any();
+        let queue = &mut *self.queue;
+        let dealt_with = |done: usize| {
+            if let Some((batch, flushed)) = &flushed {
+                queue.acknowledge_unsynced(batch, done.min(*flushed));
+            }
+        };
+        let post = |request: &Payload| pace.post(transport, request);
+        let sent = drain::send(&payloads, MAX_REQUEST_BYTES, post, dealt_with);
+        let stored = flushed.map_or(0, |(_, flushed)| flushed);
+        self.keep(&payloads[sent.done.max(stored)..], news);
+        if sent.done < payloads.len() {
+            news.own = 1;
+        }
+        let taken = payloads.is_empty() || sent.accepted_any();
         if sent.done == 0 && sent.stopped == Some(Stopped::OutOfTime) {
             news.waits = Some("the export timeout leaves no time to send them".to_owned());
         }
         self.settle(transport, sent, news);
         if taken && news.waits.is_none() && self.queue.has_records() {
-            self.drain(transport, &mut pace, news);
+            self.drain(transport, claim, &mut pace, news);
         }
     }
 
     /// Sends the backlog, oldest first, until it is empty, the time is over or the backend fails;
     /// unless another execution is about it.
-    fn drain(&mut self, transport: &Transport, pace: &mut Pace, news: &mut News) {
-        let Some(_claim) = self.queue.claim() else { return };
+    fn drain(
+        &mut self,
+        transport: &Transport,
+        claim: Option<Claim>,
+        pace: &mut Pace,
+        news: &mut News,
+    ) {
+        let Some(_claim) = claim.or_else(|| self.queue.claim()) else { return };
         let before = self.queue.waiting_events() + self.queue.lost_events();
         let mut done = 0;
         while let Some(batch) = self.queue.peek(PEEK_BYTES) {
@@ -129,19 +168,23 @@ impl Delivery<'_> {
         }
         self.adapt(done);
         let after = self.queue.waiting_events() + self.queue.lost_events();
-        let delivered = before.saturating_sub(after + news.own);
+        // It is the newest: as long as anything waits, it does.
+        let own = if after == 0 { news.own } else { 0 };
+        let delivered = before.saturating_sub(after + own);
         news.recovered = Some(delivered).filter(|delivered| *delivered > 0);
     }
 
     fn send_stored(&mut self, batch: &Batch, pace: &mut Pace, transport: &Transport) -> Sent {
-        let records = batch.records().iter();
-        let stored: Vec<Payload> =
-            records.map(|record| Payload::stored(record.bytes.clone())).collect();
         let (limit, queue) = (self.request_limit(), &mut *self.queue);
         let dealt_with = |count| {
             queue.acknowledge(batch, count);
         };
-        drain::send(&stored, limit, |request| pace.post(transport, request), dealt_with)
+        drain::send(
+            &stored(batch.records()),
+            limit,
+            |request| pace.post(transport, request),
+            dealt_with,
+        )
     }
 
     /// Notes for the next time how a drain went that `done` records were dealt with in.
@@ -194,6 +237,21 @@ impl Delivery<'_> {
             bytes => usize::try_from(bytes).unwrap_or(MAX_REQUEST_BYTES),
         }
     }
+}
+
+/// What is sent before the backlog, in its order.
+#[derive(Debug, Default)]
+struct Row {
+    payloads: Vec<Payload>,
+    /// So many of them, the first, are in the buffer, at its front.
+    flushed: Option<(Batch, usize)>,
+    /// Held where they are.
+    claim: Option<Claim>,
+}
+
+/// Records as payloads.
+fn stored(records: &[Record]) -> Vec<Payload> {
+    records.iter().map(|record| Payload::stored(record.bytes.clone())).collect()
 }
 
 /// Why no attempt is made.

@@ -124,6 +124,29 @@ impl Queue {
         self.ask(|buffer| buffer.acknowledge_first(batch, count)).is_some()
     }
 
+    /// The same for records that this execution has pushed and nobody has synced: to sync their end
+    /// would protect nothing but a loss of power from bringing them a second time.
+    pub(crate) fn acknowledge_unsynced(&mut self, batch: &Batch, count: usize) -> bool {
+        let durability = self.durability;
+        let acknowledge = |buffer: &mut Buffer| {
+            buffer.set_durability(Durability::Process);
+            let acknowledged = buffer.acknowledge_first(batch, count);
+            buffer.set_durability(durability);
+            acknowledged
+        };
+        self.ask(acknowledge).is_some()
+    }
+
+    /// The first records, where they are `count` of this execution's own: nothing older waits.
+    pub(crate) fn peek_own(&mut self, count: usize, budget: usize) -> Option<Batch> {
+        let event = self.event;
+        let is_own = |batch: &Batch| {
+            let own = batch.records().iter().take_while(|record| record.event == event);
+            own.count() == count
+        };
+        self.peek(budget).filter(is_own)
+    }
+
     /// The right to send what waits; `None` while another execution does that, for what is sent by
     /// two comes twice. It ends with its process, however that ends: it is a lock on the directory
     /// that the buffer is in, where nothing else locks. Where directories cannot be locked, everybody
