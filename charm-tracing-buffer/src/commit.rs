@@ -10,7 +10,7 @@ use crate::frame::{
 use crate::store::Store;
 use crate::{Buffer, CHUNK, Durability, ZEROES, to_usize};
 
-/// A synced file grows by zeroes in such steps: to write over them later costs half of what growing the file costs.
+/// A file grows by zeroes in such steps: to write over them later costs half of what growing the file costs.
 const GROWTH: u64 = 64 << 10;
 /// Up to this length a frame is put together in memory and written at once.
 const ONE_WRITE: usize = 48 << 10;
@@ -60,7 +60,7 @@ impl<S: Store> Buffer<S> {
         let wanted = end.saturating_add(GROWTH).min(self.end());
         let mut reached = end;
         // A first record may soon be delivered, and the only one.
-        let is_worth_it = self.options.durability == Durability::Sync && self.state.records > 0;
+        let is_worth_it = self.state.records > 0;
         if end <= self.file_len || !is_worth_it {
             return end.max(self.file_len);
         }
@@ -79,19 +79,39 @@ impl<S: Store> Buffer<S> {
 
     /// Makes `next` the truth: one write to the spare slot and, for [`Durability::Sync`], one sync. If that fails, the
     /// former truth stays.
-    pub(crate) fn commit(&mut self, mut next: State) -> Result<(), Reason> {
+    pub(crate) fn commit(&mut self, next: State) -> Result<(), Reason> {
+        // Nothing tells whether bytes of a Python file are still what they were: that they are not live any more must be
+        // durable before they are overwritten.
+        let durability =
+            if self.state.has_python() { Durability::Sync } else { self.options.durability };
+        self.commit_as(next, durability)
+    }
+
+    /// Makes all that was written durable, and the file's being there.
+    pub(crate) fn sync_all(&mut self) -> Result<(), Reason> {
+        if self.file_len == 0 {
+            return Ok(());
+        }
+        if self.unimported || self.state.entry_synced {
+            return Ok(self.store.sync()?);
+        }
+        self.commit_as(self.state, Durability::Sync)
+    }
+
+    fn commit_as(&mut self, mut next: State, durability: Durability) -> Result<(), Reason> {
         if self.state.journal {
             self.store.remove_journal()?;
             next.journal = false;
         }
-        if self.options.durability == Durability::Sync && !next.entry_synced {
+        if durability == Durability::Sync && !next.entry_synced {
             self.store.sync_entry()?;
             next.entry_synced = true;
         }
         next.generation = self.state.generation.saturating_add(1);
         debug_assert!(next.makes_sense(), "it would be refused when read: {next:?}");
         let slot = next.encode();
-        if let Err(error) = self.write_slot(&slot, next.generation).and_then(|()| self.sync()) {
+        let written = self.write_slot(&slot, next.generation);
+        if let Err(error) = written.and_then(|()| self.sync_as(durability)) {
             self.undo_slot(next.generation);
             return Err(error.into());
         }
@@ -113,8 +133,8 @@ impl<S: Store> Buffer<S> {
         Ok(())
     }
 
-    pub(crate) fn sync(&mut self) -> io::Result<()> {
-        match self.options.durability {
+    pub(crate) fn sync_as(&mut self, durability: Durability) -> io::Result<()> {
+        match durability {
             Durability::Sync => self.store.sync(),
             Durability::Process => Ok(()),
         }

@@ -38,6 +38,8 @@ pub enum Operation {
     Acknowledge,
     /// [`Buffer::set_metadata`](crate::Buffer::set_metadata).
     SetMetadata,
+    /// [`Buffer::sync`](crate::Buffer::sync).
+    Sync,
 }
 
 /// Why an operation failed.
@@ -109,6 +111,7 @@ impl fmt::Display for Operation {
             Self::Read => "read buffer",
             Self::Acknowledge => "acknowledge records of buffer",
             Self::SetMetadata => "set the metadata of buffer",
+            Self::Sync => "sync buffer",
         })
     }
 }

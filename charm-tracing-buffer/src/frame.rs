@@ -104,9 +104,10 @@
 //! | between the acknowledging slot and the cut | nothing; the file is cut by the next writer |
 //! | repairing, shrinking, importing | nothing; it is taken up again |
 //!
-//! With `Durability::Process` the first column is "kill" only; loss of power may then lose any unsynced record. Where
-//! one file is written with both, a record that was synced survives what is written unsynced after it; synced metadata
-//! and acknowledgements survive one unsynced slot, and may be undone by a loss of power that tears a second one.
+//! With `Durability::Process` the first column is "kill" only, until a sync makes what was done durable. A loss of power
+//! then leaves every record that was there at the last sync and in each state since. It may lose what was pushed since;
+//! and where it tears the second of two slots, undo acknowledgements and metadata from before the sync. As long as there
+//! are bytes of a Python file, which have no checksums, slots are synced all the same.
 
 use crate::checksum;
 

@@ -49,7 +49,8 @@ pub enum Durability {
     /// one being written. Unsynced writes may be lost, torn and reordered.
     #[default]
     Sync,
-    /// The end of the process, however violent, but not loss of power.
+    /// The end of the process, however violent, but not loss of power: for that, [`Buffer::sync`] after as many
+    /// operations as one likes.
     Process,
 }
 
@@ -283,49 +284,6 @@ impl<S: Store> Buffer<S> {
     /// # }
     /// ```
     pub fn push(&mut self, event: EventKey, bytes: &[u8]) -> Result<Pushed, Error> {
-        self.push_and(event, bytes, |_| None)
-    }
-
-    /// Appends a record like [`Buffer::push`] and sets the caller's 64 bytes with it: in
-    /// one sync. Where a loss of power tears what is written, the record may be there with the former 64 bytes. `metadata`
-    /// is told what the push evicts; it may be called several times, and the last call counts.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Buffer::push`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = std::env::temp_dir().join(format!("buffer-noted-{}", std::process::id()));
-    /// # let path = directory.join("queue");
-    /// use charm_tracing_buffer::{Buffer, EventKey, Options};
-    ///
-    /// let mut buffer = Buffer::open(&path, Options { max_events: 1, ..Options::default() })?;
-    /// buffer.push(EventKey([1; 16]), b"the first event")?;
-    /// let evicted = |count| [u8::try_from(count).unwrap_or(u8::MAX); 64];
-    /// buffer.push_with_metadata(EventKey([2; 16]), b"the second", |pushed| evicted(pushed.evicted_events))?;
-    /// assert_eq!(buffer.metadata()?, [1; 64]);
-    /// # std::fs::remove_dir_all(directory)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn push_with_metadata(
-        &mut self,
-        event: EventKey,
-        bytes: &[u8],
-        mut metadata: impl FnMut(Pushed) -> [u8; 64],
-    ) -> Result<Pushed, Error> {
-        self.push_and(event, bytes, |pushed| Some(metadata(pushed)))
-    }
-
-    fn push_and(
-        &mut self,
-        event: EventKey,
-        bytes: &[u8],
-        mut metadata: impl FnMut(Pushed) -> Option<[u8; 64]>,
-    ) -> Result<Pushed, Error> {
         if self.is_off() {
             return Ok(Pushed { evicted_events: 1, evicted_records: 1 });
         }
@@ -333,7 +291,7 @@ impl<S: Store> Buffer<S> {
             .require_fits(bytes)
             .map_err(|reason| Error::new(Operation::Push, self.store.path(), reason))?;
         self.locked(Operation::Push, Missing::Create, |buffer| {
-            buffer.push_locked(event, bytes, payload_len, &mut metadata)
+            buffer.push_locked(event, bytes, payload_len)
         })
     }
 
@@ -467,27 +425,36 @@ impl<S: Store> Buffer<S> {
         })
     }
 
-    /// What the operations from now on survive, in place of [`Options::durability`]. The next one that is synced makes
-    /// those before it durable too. To acknowledge what was never synced, for one, needs no sync either: a loss of power
-    /// that undoes it may as well have undone the push.
+    /// Makes durable what was done to the file until now, by whichever handle: what [`Durability::Process`] leaves out,
+    /// for many operations at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. What was done is done all the
+    /// same, but may not survive a loss of power.
     ///
     /// # Examples
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let directory = std::env::temp_dir().join(format!("buffer-durability-{}", std::process::id()));
+    /// # let directory = std::env::temp_dir().join(format!("buffer-sync-{}", std::process::id()));
     /// # let path = directory.join("queue");
-    /// # use charm_tracing_buffer::{Buffer, Durability, EventKey, Options};
-    /// let mut buffer = Buffer::open(&path, Options { durability: Durability::Process, ..Options::default() })?;
-    /// buffer.push(EventKey([1; 16]), b"survives a kill")?;
-    /// buffer.set_durability(Durability::Sync);
-    /// buffer.push(EventKey([1; 16]), b"both survive a loss of power")?;
+    /// use charm_tracing_buffer::{Buffer, Durability, EventKey, Options};
+    ///
+    /// let options = Options { durability: Durability::Process, ..Options::default() };
+    /// let mut buffer = Buffer::open(&path, options)?;
+    /// buffer.push(EventKey([1; 16]), b"one")?;
+    /// buffer.push(EventKey([1; 16]), b"two")?;
+    /// buffer.sync()?;
     /// # std::fs::remove_dir_all(directory)?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn set_durability(&mut self, durability: Durability) {
-        self.options.durability = durability;
+    pub fn sync(&mut self) -> Result<(), Error> {
+        if self.is_off() {
+            return Ok(());
+        }
+        self.locked(Operation::Sync, Missing::Report, |buffer| Ok(buffer.sync_all()?))
     }
 
     /// What was found amiss so far.
@@ -601,7 +568,6 @@ impl<S: Store> Buffer<S> {
         event: EventKey,
         bytes: &[u8],
         payload_len: u32,
-        metadata: &mut impl FnMut(Pushed) -> Option<[u8; 64]>,
     ) -> Result<Pushed, Fault> {
         let before = self.state;
         self.enforce_caps()?;
@@ -625,18 +591,16 @@ impl<S: Store> Buffer<S> {
         next.append(&header, at);
         self.evict_behind(&mut next, len)?;
         header.oldest_sequence = next.head_sequence;
-        let pushed = Pushed {
-            evicted_events: before.events.saturating_add(began).saturating_sub(next.events),
-            evicted_records: before.records.saturating_add(1).saturating_sub(next.records),
-        };
-        next.metadata = metadata(pushed).unwrap_or(next.metadata);
         let file_len = self.write_frame(at, &header, bytes)?;
         if let Err(reason) = self.commit(next) {
             self.undo_frame(at);
             return Err(reason.into());
         }
         self.file_len = file_len;
-        Ok(pushed)
+        Ok(Pushed {
+            evicted_events: before.events.saturating_add(began).saturating_sub(next.events),
+            evicted_records: before.records.saturating_add(1).saturating_sub(next.records),
+        })
     }
 
     fn require_fits(&self, bytes: &[u8]) -> Result<u32, Reason> {

@@ -101,7 +101,7 @@ impl<S: Store> Buffer<S> {
         let mut next = self.state;
         next.repairing = false;
         self.repair_frames(&mut next)?;
-        self.sync()?;
+        self.sync_as(self.options.durability)?;
         self.commit(next)?;
         self.cut_if_empty();
         let lost = |before: u64, after: u64| before.saturating_sub(after);

@@ -25,7 +25,7 @@ fn record(number: u8, len: usize) -> Record {
     Record { event: EventKey([number / 2; 16]), bytes: Chance(u64::from(number)).bytes(len) }
 }
 
-/// Some records, two to an event, as a file.
+/// Some records, two to an event, as a file without the zeroes that it has grown by.
 fn small_file(lengths: &[usize]) -> (Vec<u8>, Vec<Record>) {
     let disk = Disk::default();
     let mut buffer = Buffer::open_in(disk.clone(), options()).unwrap();
@@ -33,7 +33,11 @@ fn small_file(lengths: &[usize]) -> (Vec<u8>, Vec<Record>) {
     for record in &records {
         buffer.push(record.event, &record.bytes).unwrap();
     }
-    (disk.file().unwrap(), records)
+    let mut file = disk.file().unwrap();
+    while file.ends_with(&[0; 64]) {
+        file.truncate(file.len() - 64);
+    }
+    (file, records)
 }
 
 /// A file whose ring has wrapped around its end.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use charm_tracing_buffer::{Durability, EventKey};
+use charm_tracing_buffer::EventKey;
 use opentelemetry::trace::TraceId;
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
@@ -101,7 +101,7 @@ impl Recording {
         drop(attached);
         span::before_abort(None);
         let config = Config::resolve(options, environment);
-        let mut queue = Queue::new(config.buffer.clone(), event_key, Durability::Sync);
+        let mut queue = Queue::new(config.buffer.clone(), event_key);
         queue.recall();
         let own = flusher.as_ref().map_or(0, |flusher| u64::from(flusher.has_flushed()));
         note_backlog(&root, &mut queue, own);

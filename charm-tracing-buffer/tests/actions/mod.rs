@@ -107,18 +107,9 @@ fn push(buffer: &mut Buffer<Disk>, model: &mut Model, a: u8, b: u8, caps: (u64, 
     };
     let record = Record { event: EventKey([b % 8; 16]), bytes: vec![a ^ b; len] };
     let fits = len as u64 <= caps.1 / 64 * 64 - 8192 - 64;
-    let is_noted = a % 2 == 1;
-    let pushed = if is_noted {
-        buffer.push_with_metadata(record.event, &record.bytes, |_| [b; 64])
-    } else {
-        buffer.push(record.event, &record.bytes)
-    };
-    match pushed {
+    match buffer.push(record.event, &record.bytes) {
         Ok(pushed) => {
             assert!(fits, "{what}: cannot have been stored");
-            if is_noted {
-                model.metadata = b;
-            }
             let begins = model.records.back().is_none_or(|last| last.event != record.event);
             model.records.push_back(record);
             if pushed.evicted_records as usize == model.records.len() - 1 && !begins {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{mem, panic};
 
-use charm_tracing_buffer::{Durability, EventKey};
+use charm_tracing_buffer::EventKey;
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::Resource;
 
@@ -50,7 +50,7 @@ impl Flusher {
         environment: Environment,
         event: EventKey,
     ) -> Self {
-        let queue = Mutex::new(Queue::new(config.buffer.clone(), event, Durability::Process));
+        let queue = Mutex::new(Queue::new(config.buffer.clone(), event));
         let (resource, unkept, records) = Default::default();
         Self { trace, config, environment, resource, queue, unkept, records }
     }

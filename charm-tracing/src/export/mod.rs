@@ -73,9 +73,9 @@ impl Delivery<'_> {
                 news.waits = Some(why);
             }
         }
-        // Juju's log is written while the disk is.
-        report(news.line(self.queue));
-        self.queue.remember();
+        let said = news.line(self.queue);
+        self.queue.settle();
+        report(news::with_problem(said, self.queue.problem.take()));
     }
 
     /// What is sent before the backlog: what is live. An execution of which the buffer holds a part
@@ -125,7 +125,7 @@ impl Delivery<'_> {
         let queue = &mut *self.queue;
         let dealt_with = |done: usize| {
             if let Some((batch, flushed)) = &flushed {
-                queue.acknowledge_unsynced(batch, done.min(*flushed));
+                queue.acknowledge_own(batch, done.min(*flushed));
             }
         };
         let post = |request: &Payload| pace.post(transport, request);

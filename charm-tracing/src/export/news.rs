@@ -104,6 +104,13 @@ impl News {
     }
 }
 
+/// The line, and what went wrong with the buffer after it was put together.
+pub(super) fn with_problem(line: Option<Line>, problem: Option<String>) -> Option<Line> {
+    let Some(problem) = problem else { return line };
+    let said = line.map(|line| line.text).into_iter().chain([problem]).collect::<Vec<_>>();
+    Some(Line { weight: Weight::Warning, text: said.join("; ") })
+}
+
 fn evicting(queue: &mut Queue) -> Option<String> {
     let state = &mut queue.state;
     let new = state.evicted > 0 && !state.said.evicting;

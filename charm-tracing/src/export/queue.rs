@@ -6,26 +6,25 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use charm_tracing_buffer::{
-    Batch, Buffer, Durability, Error, EventKey, Options, Pushed, Reason, Recovery,
-};
+use charm_tracing_buffer::{Batch, Buffer, Durability, Error, EventKey, Options, Reason, Recovery};
 
 use super::payload::Payload;
 use super::state::State;
 use crate::config::BufferConfig;
 
-/// The buffer, opened when something is first asked of it.
+/// The buffer, opened when something is first asked of it. What is done to it survives the process at
+/// once, and a loss of power when [`Queue::settle`] was asked to wait for the disk: an execution waits
+/// for it once at most.
 #[derive(Debug)]
 pub(crate) struct Queue {
     config: BufferConfig,
     event: EventKey,
-    durability: Durability,
     buffer: Handle,
-    /// What is remembered from execution to execution; written back by `remember`.
+    /// What is remembered from execution to execution; written back by `settle`.
     pub(crate) state: State,
     stored: State,
-    /// `state` is what is remembered, and not only what this queue itself has done.
-    remembers: bool,
+    /// Something was done that a loss of power is not to undo.
+    unsynced: bool,
     /// What went wrong with the buffer, for the log.
     pub(crate) problem: Option<String>,
     /// What the buffer has found amiss.
@@ -46,11 +45,10 @@ enum Handle {
 
 impl Queue {
     /// A queue for the records of the execution `event`. Costs nothing.
-    pub(crate) fn new(config: BufferConfig, event: EventKey, durability: Durability) -> Self {
+    pub(crate) fn new(config: BufferConfig, event: EventKey) -> Self {
         let buffer = if config.max_events == 0 { Handle::Off } else { Handle::Unopened };
-        let (state, stored, problem, recovery) = Default::default();
-        let remembers = false;
-        Self { config, event, durability, buffer, state, stored, remembers, problem, recovery }
+        let (state, stored, unsynced, problem, recovery) = Default::default();
+        Self { config, event, buffer, state, stored, unsynced, problem, recovery }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -69,7 +67,6 @@ impl Queue {
             self.stored = metadata.map(|bytes| State::decode(&bytes)).unwrap_or_default();
             self.state = self.stored;
             self.state.evicted += evicted_at_opening;
-            self.remembers = !self.is_off();
         }
     }
 
@@ -95,23 +92,11 @@ impl Queue {
 
     /// Appends one record; whether it is kept. Notes what had to go for it.
     pub(crate) fn push(&mut self, payload: &Payload) -> bool {
-        let (event, bytes, state) = (self.event, payload.to_store(), self.state);
-        let after =
-            |pushed: Pushed| State { evicted: state.evicted + pushed.evicted_events, ..state };
-        let pushed = if self.remembers {
-            // What is remembered goes with it: a second write to the disk is a second wait for it.
-            self.ask(|buffer| {
-                buffer.push_with_metadata(event, &bytes, |pushed| after(pushed).encode())
-            })
-        } else {
-            self.ask(|buffer| buffer.push(event, &bytes))
-        };
-        let Some(pushed) = pushed else { return false };
-        self.state.evicted += pushed.evicted_events;
-        if self.remembers {
-            self.stored = self.state;
-        }
-        true
+        let (event, bytes) = (self.event, payload.to_store());
+        let pushed = self.ask(|buffer| buffer.push(event, &bytes));
+        self.state.evicted += pushed.map_or(0, |pushed| pushed.evicted_events);
+        self.unsynced |= pushed.is_some();
+        pushed.is_some()
     }
 
     /// The oldest records: as many as have `budget` bytes together, but one at least.
@@ -120,21 +105,14 @@ impl Queue {
     }
 
     /// Removes the first `count` records of `batch`: they are dealt with.
-    pub(crate) fn acknowledge(&mut self, batch: &Batch, count: usize) -> bool {
-        self.ask(|buffer| buffer.acknowledge_first(batch, count)).is_some()
+    pub(crate) fn acknowledge(&mut self, batch: &Batch, count: usize) {
+        self.unsynced |= self.ask(|buffer| buffer.acknowledge_first(batch, count)).is_some();
     }
 
-    /// The same for records that this execution has pushed and nobody has synced: to sync their end
-    /// would protect nothing but a loss of power from bringing them a second time.
-    pub(crate) fn acknowledge_unsynced(&mut self, batch: &Batch, count: usize) -> bool {
-        let durability = self.durability;
-        let acknowledge = |buffer: &mut Buffer| {
-            buffer.set_durability(Durability::Process);
-            let acknowledged = buffer.acknowledge_first(batch, count);
-            buffer.set_durability(durability);
-            acknowledged
-        };
-        self.ask(acknowledge).is_some()
+    /// The same for records that this execution has pushed and nobody has synced: a loss of power that
+    /// undoes it may as well have undone the push.
+    pub(crate) fn acknowledge_own(&mut self, batch: &Batch, count: usize) {
+        self.ask(|buffer| buffer.acknowledge_first(batch, count));
     }
 
     /// The first records, where they are `count` of this execution's own: nothing older waits.
@@ -161,12 +139,16 @@ impl Queue {
         }
     }
 
-    /// Writes back what is remembered, if it has changed.
-    pub(crate) fn remember(&mut self) {
+    /// Writes back what is remembered, if it has changed, and waits for the disk, if anything was done
+    /// that matters: of what is remembered, everything can be found out anew.
+    pub(crate) fn settle(&mut self) {
         let state = self.state;
         if state != self.stored && self.ask(|buffer| buffer.set_metadata(state.encode())).is_some()
         {
             self.stored = state;
+        }
+        if self.unsynced && self.ask(Buffer::sync).is_some() {
+            self.unsynced = false;
         }
     }
 
@@ -196,7 +178,7 @@ impl Queue {
         let options = Options {
             max_events: self.config.max_events,
             max_bytes: self.config.max_bytes,
-            durability: self.durability,
+            durability: Durability::Process,
             lock_timeout: self.config.lock_timeout,
         };
         let buffer = Buffer::open(&self.config.path, options)?;
