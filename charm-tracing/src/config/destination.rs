@@ -130,18 +130,25 @@ const RESERVED: [HeaderName; 6] = [
     header::TRANSFER_ENCODING,
 ];
 
-/// `key=value,key=value`, values percent-encoded, as the OpenTelemetry specification has it. What
-/// is not of that form, or no header in HTTP, is left out: a request with it could never be sent.
+/// What is no header in HTTP is left out: a request with it could never be sent.
 fn parse_headers(text: &str) -> Vec<(HeaderName, HeaderValue)> {
-    let pair = |item: &str| {
-        let (key, value) = item.split_once('=')?;
-        let key: HeaderName = key.trim().parse().ok()?;
-        let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok()?;
+    let header = |(key, value): (&str, String)| {
+        let key: HeaderName = key.parse().ok()?;
         let mut value = HeaderValue::from_str(&value).ok()?;
         value.set_sensitive(true);
         (!RESERVED.contains(&key)).then_some((key, value))
     };
-    text.split(',').filter_map(pair).collect()
+    pairs(text).filter_map(header).collect()
+}
+
+/// `key=value,key=value`, values percent-encoded, as the OpenTelemetry specification has it for its
+/// variables. What is not of that form is left out.
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, String)> {
+    text.split(',').filter_map(|item| {
+        let (key, value) = item.split_once('=')?;
+        let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok()?;
+        Some((key.trim(), value.into_owned()))
+    })
 }
 
 #[cfg(test)]

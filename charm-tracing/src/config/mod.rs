@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[cfg(feature = "trace")]
-pub(crate) use self::destination::Destination;
+pub(crate) use self::destination::{Destination, pairs};
 #[cfg(feature = "trace")]
 pub(crate) use self::resolved::{BufferConfig, Config, is_enabled};
 pub use self::values::{ServerCert, ServerCertificate, TracingEndpoint};

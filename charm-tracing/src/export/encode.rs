@@ -8,10 +8,9 @@
 
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
-use opentelemetry_sdk::Resource;
-use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::payload::Payload;
+use super::protobuf::Message;
 use crate::collector::{Span, time_to_nanos};
 
 /// How many spans are taken together into one request's bytes: the buffer has its records whole.
@@ -20,29 +19,24 @@ const SPANS_PER_BODY: usize = 1024;
 
 /// Encodes `spans`, which belong to `trace` where they do not say otherwise, into the bodies of one
 /// or more requests.
-pub(crate) fn encode(spans: &[Span], trace: &SpanContext, resource: &Resource) -> Vec<Payload> {
+pub(crate) fn encode(spans: &[Span], trace: &SpanContext, resource: &[KeyValue]) -> Vec<Payload> {
     let bodies = spans.chunks(SPANS_PER_BODY);
     bodies.map(|spans| Payload::of_request(request(spans, trace, resource))).collect()
 }
 
 /// The bytes of an `ExportTraceServiceRequest` with `spans`.
-fn request(spans: &[Span], trace: &SpanContext, resource: &Resource) -> Vec<u8> {
+fn request(spans: &[Span], trace: &SpanContext, resource: &[KeyValue]) -> Vec<u8> {
     let own_scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))
         .build();
-    let mut request = Message(Vec::with_capacity(spans.len() * TYPICAL_SPAN_BYTES));
+    let mut request = Message::with_capacity(spans.len() * TYPICAL_SPAN_BYTES);
     request.message(1, |resource_spans| {
-        resource_spans.message(1, |message| {
-            for (key, value) in resource {
-                message.message(1, |attribute| attribute.key_value(key.as_str(), value));
-            }
-        });
+        resource_spans.message(1, |message| message.attributes(1, resource));
         for (scope, spans) in by_scope(spans, &own_scope) {
             resource_spans.message(2, |message| message.scope_spans(scope, &spans, trace));
         }
-        resource_spans.text(3, resource.schema_url().unwrap_or_default());
     });
-    request.0
+    request.into_bytes()
 }
 
 /// Room for a traced call with a name and a path of the usual length.
@@ -64,10 +58,7 @@ fn by_scope<'a>(
     scopes
 }
 
-/// A message that is being written, field by field. As protobuf has it, what is empty or zero is
-/// left out.
-struct Message(Vec<u8>);
-
+/// OTLP's messages, field by field.
 impl Message {
     fn scope_spans(&mut self, scope: &InstrumentationScope, spans: &[&Span], trace: &SpanContext) {
         self.message(1, |message| {
@@ -144,9 +135,7 @@ impl Message {
     /// other span) is in another process, which it always is, and whether it is.
     fn flags(&mut self, field: u32, context: &SpanContext, is_remote: bool) {
         let known = 0x100 | if is_remote { 0x200 } else { 0 };
-        encode_key(field, WireType::ThirtyTwoBit, &mut self.0);
-        let flags = u32::from(context.trace_flags().to_u8()) | known;
-        self.0.extend(flags.to_le_bytes());
+        self.thirty_two_bits(field, u32::from(context.trace_flags().to_u8()) | known);
     }
 
     fn attributes<'a>(&mut self, field: u32, attributes: impl IntoIterator<Item = &'a KeyValue>) {
@@ -188,56 +177,6 @@ impl Message {
             self.message(1, |message| message.value(&element));
         }
     }
-
-    /// Writes a message inside this one. How long it is, is put before it when it is written.
-    fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
-        encode_key(field, WireType::LengthDelimited, &mut self.0);
-        let start = self.0.len();
-        write(self);
-        let mut length = [0; 10];
-        let mut rest = &mut length[..];
-        encode_varint(length_of(&self.0[start..]), &mut rest);
-        let used = 10 - rest.len();
-        self.0.splice(start..start, length[..used].iter().copied());
-    }
-
-    fn text(&mut self, field: u32, text: &str) {
-        if !text.is_empty() {
-            self.bytes(field, text.as_bytes());
-        }
-    }
-
-    fn bytes(&mut self, field: u32, bytes: &[u8]) {
-        encode_key(field, WireType::LengthDelimited, &mut self.0);
-        encode_varint(length_of(bytes), &mut self.0);
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn number(&mut self, field: u32, number: u64) {
-        if number != 0 {
-            self.varint(field, number);
-        }
-    }
-
-    fn varint(&mut self, field: u32, number: u64) {
-        encode_key(field, WireType::Varint, &mut self.0);
-        encode_varint(number, &mut self.0);
-    }
-
-    fn fixed64(&mut self, field: u32, number: u64) {
-        if number != 0 {
-            self.sixty_four_bits(field, number);
-        }
-    }
-
-    fn sixty_four_bits(&mut self, field: u32, bits: u64) {
-        encode_key(field, WireType::SixtyFourBit, &mut self.0);
-        self.0.extend(bits.to_le_bytes());
-    }
-}
-
-fn length_of(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 fn kind(kind: Option<&SpanKind>) -> u64 {
@@ -256,6 +195,7 @@ mod tests {
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
     use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+    use opentelemetry_sdk::Resource;
     use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
     use prost::Message as _;
 
@@ -380,14 +320,12 @@ mod tests {
     fn every_field_means_what_opentelemetry_proto_says() {
         let trace = context(1, 0, false, &[("juju", "1"), ("vendor", "2")]);
         let attributes = [KeyValue::new("service.name", "hello"), KeyValue::new("number", 3)];
-        let resource = Resource::builder_empty()
-            .with_schema_url(attributes, "https://example.com/schema")
-            .build();
+        let resource = Resource::builder_empty().with_attributes(attributes.clone()).build();
         let own = InstrumentationScope::builder("charm-tracing")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let spans = spans();
-        let bytes = request(&spans, &trace, &resource);
+        let bytes = request(&spans, &trace, &attributes);
         let mut ours = ExportTraceServiceRequest::decode(&bytes[..]).unwrap().resource_spans;
         let data = spans.iter().map(|span| of_the_sdk(span, &trace, &own)).collect();
         let resource = ResourceAttributesWithSchema::from(&resource);
@@ -409,8 +347,7 @@ mod tests {
     fn many_spans_are_many_requests() {
         let trace = context(1, 0, false, &[]);
         let spans: Vec<Span> = (0..120).flat_map(|_| spans()).take(SPANS_PER_BODY + 1).collect();
-        let resource = Resource::builder_empty().build();
-        assert_eq!(encode(&spans, &trace, &resource).len(), 2);
-        assert_eq!(encode(&[], &trace, &resource).len(), 0);
+        assert_eq!(encode(&spans, &trace, &[]).len(), 2);
+        assert_eq!(encode(&[], &trace, &[]).len(), 0);
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{mem, panic};
 
 use charm_tracing_buffer::EventKey;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanContext;
-use opentelemetry_sdk::Resource;
 
 use super::encode::encode;
 use super::payload::Payload;
@@ -26,7 +26,7 @@ pub(crate) struct Flusher {
     trace: SpanContext,
     config: Config,
     environment: Environment,
-    resource: OnceLock<Resource>,
+    resource: OnceLock<Vec<KeyValue>>,
     queue: Mutex<Queue>,
     unkept: Mutex<Vec<Payload>>,
     records: AtomicUsize,

@@ -10,6 +10,7 @@ mod flush;
 mod gate;
 mod news;
 mod payload;
+mod protobuf;
 mod queue;
 mod state;
 mod tls;

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::Uri;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
-use prost::Message;
 use ureq::tls::TlsConfig;
 use ureq::{Agent, Proxy};
 
 use super::gate::Rejected;
 use super::payload::Payload;
+use super::protobuf::{self, Value};
 use super::tls;
 use crate::config::Destination;
 
@@ -182,16 +181,52 @@ fn wants_tls(body: &[u8]) -> bool {
         .any(|explanation| body.contains(explanation))
 }
 
+/// The partial success in an `ExportTraceServiceResponse`, if it says anything.
 fn rejected_in(body: &[u8]) -> Option<Rejected> {
-    let partial = ExportTraceServiceResponse::decode(body).ok()?.partial_success?;
-    let Rejected { spans, message } =
-        Rejected { spans: partial.rejected_spans, message: partial.error_message };
-    (spans != 0 || !message.is_empty()).then_some(Rejected { spans, message })
+    let is_partial_success = |(number, value)| match value {
+        Value::Bytes(message) if number == 1 => Some(message),
+        _ => None,
+    };
+    let partial = protobuf::fields(body)?.into_iter().find_map(is_partial_success)?;
+    let mut rejected = Rejected { spans: 0, message: String::new() };
+    for field in protobuf::fields(partial)? {
+        match field {
+            (1, Value::Varint(spans)) => rejected.spans = spans.cast_signed(),
+            (2, Value::Bytes(text)) => {
+                rejected.message = String::from_utf8_lossy(text).into_owned();
+            }
+            _ => {}
+        }
+    }
+    (rejected.spans != 0 || !rejected.message.is_empty()).then_some(rejected)
 }
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceResponse,
+    };
+    use prost::Message as _;
+
     use super::*;
+
+    fn answer(partial_success: Option<ExportTracePartialSuccess>) -> Vec<u8> {
+        ExportTraceServiceResponse { partial_success }.encode_to_vec()
+    }
+
+    #[test]
+    fn what_a_backend_rejects_is_read_as_opentelemetry_proto_writes_it() {
+        for (spans, text) in [(3, "no room"), (0, "a warning"), (-1, ""), (i64::MAX, "ü")] {
+            let error_message = text.to_owned();
+            let partial = ExportTracePartialSuccess { rejected_spans: spans, error_message };
+            let rejected = Rejected { spans, message: text.to_owned() };
+            assert_eq!(rejected_in(&answer(Some(partial))), Some(rejected));
+        }
+        let nothing = [answer(None), answer(Some(ExportTracePartialSuccess::default()))];
+        for body in nothing.iter().map(Vec::as_slice).chain([&b"{}"[..], b"OK", b"\x0a\x05abc"]) {
+            assert_eq!(rejected_in(body), None, "{body:?}");
+        }
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

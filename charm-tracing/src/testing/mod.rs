@@ -149,7 +149,8 @@ impl Captured {
         drop(self.root);
         let trace = self.collector.trace();
         let resource = resource(&Config::resolve(None, &self.environment), &self.environment);
-        let resource = resource.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+        let resource =
+            resource.into_iter().map(|pair| (pair.key.to_string(), pair.value.to_string()));
         let spans = self.collector.close().into_iter().map(Span::from);
         Trace::new(trace.trace_id().to_string(), resource.collect(), spans.collect())
     }
