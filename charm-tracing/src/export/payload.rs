@@ -6,10 +6,9 @@
 //! either.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::cell::RefCell;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 /// Below this many bytes compression is not worth a disk's or a backend's while.
 const WORTH_COMPRESSING: usize = 1024;
@@ -19,6 +18,16 @@ const WORTH_COMPRESSING: usize = 1024;
 const WORTH_COMPRESSING_AT_ONCE: usize = 32 * 1024;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// What a gzip member begins with (RFC 1952): deflated, no name, no time, compressed fast, on some
+/// operating system.
+const GZIP_HEADER: [u8; 10] = [GZIP_MAGIC[0], GZIP_MAGIC[1], 8, 0, 0, 0, 0, 0, 4, 255];
+
+thread_local! {
+    /// A long execution compresses again and again, and setting up the tables costs as much as some
+    /// hundred spans do.
+    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+}
 
 /// One or more `ExportTraceServiceRequest`s, compressed or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +95,28 @@ fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&GZIP_MAGIC)
 }
 
-/// One gzip member. Writing to memory does not fail; if it did, the plain bytes would serve.
+/// One gzip member; `None` where this thread cannot compress any more: the plain bytes serve as well.
 fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(plain).ok()?;
-    encoder.finish().ok()
+    DEFLATE.try_with(|deflate| gzip_with(&mut *deflate.try_borrow_mut().ok()?, plain)).ok()?
+}
+
+fn gzip_with(deflate: &mut Compress, plain: &[u8]) -> Option<Vec<u8>> {
+    // Traces become a tenth of their size.
+    let mut member = Vec::with_capacity(plain.len() / 8 + 64);
+    member.extend(GZIP_HEADER);
+    deflate.reset();
+    loop {
+        let rest = plain.get(usize::try_from(deflate.total_in()).ok()?..)?;
+        match deflate.compress_vec(rest, &mut member, FlushCompress::Finish).ok()? {
+            Status::StreamEnd => break,
+            Status::Ok | Status::BufError => member.reserve(member.len()),
+        }
+    }
+    let mut checksum = Crc::new();
+    checksum.update(plain);
+    member.extend(checksum.sum().to_le_bytes());
+    member.extend(checksum.amount().to_le_bytes());
+    Some(member)
 }
 
 /// The size before compression, which a gzip member ends with.
@@ -101,6 +127,7 @@ fn size_in_trailer(member: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, RandomState};
     use std::io::Read;
 
     use flate2::read::MultiGzDecoder;
@@ -131,6 +158,18 @@ mod tests {
         assert!(large.is_gzip() && large.bytes().len() < 400);
         assert_eq!((plain(&large), large.plain_size()), (request(32 * 1024 + 1), 32 * 1024 + 1));
         assert_eq!(large.to_store(), large.bytes());
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_is_a_member_too() {
+        let noise = |index: u64| RandomState::new().hash_one(index).to_le_bytes();
+        for bytes in [0, 1, 2000, 100_000, 3_000_000] {
+            let plain: Vec<u8> = (0..).flat_map(noise).take(bytes).collect();
+            let member = gzip(&plain).unwrap();
+            let mut unpacked = Vec::new();
+            MultiGzDecoder::new(&member[..]).read_to_end(&mut unpacked).unwrap();
+            assert_eq!((unpacked == plain, size_in_trailer(&member)), (true, bytes));
+        }
     }
 
     #[test]
