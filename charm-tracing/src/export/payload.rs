@@ -104,7 +104,9 @@ fn gzip_with(deflate: &mut Compress, plain: &[u8]) -> Option<Vec<u8>> {
     // Traces become a tenth of their size.
     let mut member = Vec::with_capacity(plain.len() / 8 + 64);
     member.extend(GZIP_HEADER);
-    deflate.reset();
+    if deflate.total_out() > 0 {
+        deflate.reset();
+    }
     loop {
         let rest = plain.get(usize::try_from(deflate.total_in()).ok()?..)?;
         match deflate.compress_vec(rest, &mut member, FlushCompress::Finish).ok()? {
