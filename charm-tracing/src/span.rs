@@ -553,6 +553,19 @@ impl CurrentSpan {
     }
 
     /// Sets the status. By the specification `Ok` is final and `Error` outranks `Unset`.
+    ///
+    /// # Examples
+    ///
+    /// What is no `Err` in the code may be an error to whoever reads the trace:
+    ///
+    /// ```
+    /// use charm_tracing::current_span;
+    /// use opentelemetry::trace::Status;
+    ///
+    /// if let Some(span) = current_span() {
+    ///     span.set_status(Status::error("two of three units do not answer"));
+    /// }
+    /// ```
     pub fn set_status(&self, status: Status) {
         self.context.span().set_status(status);
     }
@@ -602,6 +615,25 @@ pub fn carried<F: FnOnce() -> R, R>(code: F) -> impl FnOnce() -> R {
 
 /// A future that is polled with the span that is current here and now as its current span, wherever
 /// it is polled: as a task of its own, on another thread.
+///
+/// # Examples
+///
+/// ```
+/// use charm_tracing::{carried_future, trace_function};
+///
+/// #[trace_function]
+/// async fn pull() -> &'static str {
+///     "pulled"
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tokio::task::JoinError> {
+/// // `function call: pull` hangs under the span that spawned the task.
+/// let image = tokio::spawn(carried_future(pull()));
+/// assert_eq!(image.await?, "pulled");
+/// # Ok(())
+/// # }
+/// ```
 pub fn carried_future<F: Future>(future: F) -> impl Future<Output = F::Output> {
     on_prepared_threads(future).with_current_context()
 }
