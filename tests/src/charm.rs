@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -139,6 +140,8 @@ pub struct Finished {
     pub stderr: String,
     /// How long it took, the start of the process included.
     pub took: Duration,
+    /// For how much of that a processor was waited for, by it or by the test: what a busy machine adds.
+    pub waited: Duration,
     /// The number that the process had.
     pub pid: u32,
 }
@@ -202,27 +205,54 @@ impl CharmRun {
     /// # Panics
     ///
     /// When the program cannot be started.
-    #[expect(clippy::expect_used, reason = "a test cannot go on without its charm")]
     pub fn run(&self) -> Finished {
-        let began = Instant::now();
-        let mut command = self.command();
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("start the charm");
-        let pid = child.id();
-        let output = child.wait_with_output().expect("wait for the charm");
-        Finished::of(&output, pid, began.elapsed())
+        Finished::of(&mut self.command())
     }
 }
 
 impl Finished {
-    fn of(output: &Output, pid: u32, took: Duration) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self {
-            code: output.status.code(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-            took,
-            pid,
-        }
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    #[expect(clippy::expect_used, reason = "a test cannot go on without its charm")]
+    pub fn of(command: &mut Command) -> Self {
+        let (began, own_wait) = (Instant::now(), waited_for_processor("thread-self"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("start the charm");
+        let pid = child.id();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let stderr = thread::spawn(|| read(stderr));
+        let stdout = read(stdout);
+        let stderr = stderr.join().expect("read what the charm says");
+        // It has ended, or is about to; it is there until somebody waits for it.
+        let wait = waited_for_processor(&pid.to_string());
+        let code = child.wait().expect("wait for the charm").code();
+        let took = began.elapsed();
+        let own_wait = waited_for_processor("thread-self").saturating_sub(own_wait);
+        Self { code, stdout, stderr, took, waited: wait + own_wait, pid }
     }
+
+    /// How much longer it took than another. A machine that is busy with something else holds up nobody
+    /// who would not have been held anyway.
+    pub fn held_beyond(&self, other: &Self) -> Duration {
+        let took = |finished: &Self| finished.took.saturating_sub(finished.waited);
+        took(self).saturating_sub(took(other))
+    }
+}
+
+/// All that comes out of a pipe.
+fn read(pipe: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// How long a process's main thread has been ready to run and was not let, as the kernel counts it;
+/// nothing where it does not count.
+fn waited_for_processor(of: &str) -> Duration {
+    let counts = fs::read_to_string(format!("/proc/{of}/schedstat")).unwrap_or_default();
+    let waited = counts.split_whitespace().nth(1).and_then(|nanoseconds| nanoseconds.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
 }

@@ -77,7 +77,7 @@ fn what_waited_is_compressed_and_what_is_sent_at_once_only_where_it_is_large() {
 fn requests_stay_below_four_mebibytes() {
     let (mut unit, receiver) = world();
     unit.set("TEST_CHARM_BYTES", "1500000");
-    unit.set("OTEL_EXPORTER_OTLP_TIMEOUT", "20000");
+    unit.give_time();
     let waiting: Vec<String> = (0..5).map(|number| format!("bulky-{number}")).collect();
     unit.buffer_events(&waiting);
     unit.handle("live");
@@ -93,7 +93,8 @@ fn poison_is_isolated_and_everything_around_it_arrives() {
     let all = events(7);
     for poison in [vec![0], vec![3], vec![6], vec![0, 6], vec![2, 3], (0..7).collect()] {
         for status in [400, 413] {
-            let (unit, receiver) = world();
+            let (mut unit, receiver) = world();
+            unit.give_time();
             unit.buffer_events(&all);
             let names: Vec<String> = poison.iter().map(|n| format!("event: event-{n}")).collect();
             receiver.refuse(status, names.iter().map(String::as_str));
@@ -146,6 +147,9 @@ fn a_failure_in_the_middle_of_a_drain_resends_nothing_that_was_accepted() {
         // Two of them fit into a request.
         let waiting: Vec<String> = (0..3).map(|number| format!("bulky-{number}")).collect();
         unit.buffer_events(&waiting);
+        if failure.manner != Manner::Never {
+            unit.give_time();
+        }
         let accepted = Answer::status(200);
         receiver.answer_next([accepted.clone(), accepted, failure.clone()]);
         let live = unit.handle("live");
@@ -165,7 +169,8 @@ fn a_failure_in_the_middle_of_a_drain_resends_nothing_that_was_accepted() {
 
 #[test]
 fn a_failure_among_poison_resends_nothing_that_was_accepted() {
-    let (unit, receiver) = world();
+    let (mut unit, receiver) = world();
+    unit.give_time();
     let waiting = events(8);
     unit.buffer_events(&waiting);
     receiver.refuse(400, ["event: event-5"]);
