@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -290,6 +291,20 @@ fn what_cannot_be_taken_out_of_the_buffer_is_not_said_to_be_delivered() {
     assert_eq!(unit.waiting(), 2);
     let later = unit.handle("later");
     assert!(later.warning().contains("2 executions that waited were delivered"), "{later:#?}");
+}
+
+#[test]
+fn what_a_long_execution_finds_amiss_on_its_way_is_reported() {
+    let (unit, receiver) = world();
+    fs::write(unit.buffer(), "a shopping list\n").unwrap();
+    let mut told = unit.dispatch("told").command();
+    told.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut told = told.spawn().unwrap();
+    told.stdin.take().unwrap().write_all(b"spans 600\n").unwrap();
+    assert!(told.wait().unwrap().success());
+    assert_eq!(receiver.trace().spans.len(), 606);
+    let log = unit.charm.juju_log();
+    assert!(log.len() == 1 && log[0].contains("was no buffer"), "{log:#?}");
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(crate) struct Flushed {
     pub(crate) unkept: Vec<Payload>,
     /// How many executions had to go for it.
     pub(crate) evicted: u64,
+    /// What went wrong with the buffer, for the log.
+    pub(crate) problem: Option<String>,
 }
 
 impl Flusher {
@@ -68,11 +70,12 @@ impl Flusher {
 
     /// What was flushed so far, at the end of the execution.
     pub(crate) fn flushed(&self) -> Flushed {
-        let queue = lock(&self.queue);
+        let mut queue = lock(&self.queue);
         Flushed {
             records: self.records.load(Ordering::Acquire),
             unkept: mem::take(&mut lock(&self.unkept)),
             evicted: queue.state.evicted,
+            problem: queue.problem.take(),
         }
     }
 

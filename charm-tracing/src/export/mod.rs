@@ -61,6 +61,7 @@ impl Delivery<'_> {
     ) {
         let mut news = News::default();
         self.queue.state.evicted += flushed.evicted;
+        self.queue.problem = self.queue.problem.take().or(flushed.problem);
         live.extend(flushed.unkept);
         match self.way_out() {
             Ok(transport) => {
