@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::thread;
 
 use charm_tracing_tests::{Answer, Receiver, Trace, Unit, test_charm};
 
@@ -272,6 +273,29 @@ fn a_long_execution_does_not_count_itself_where_the_backlog_is_damaged_either() 
     assert!(log[1].contains("the buffer was damaged: 1 record is lost"), "{log:#?}");
     assert!(log[1].contains("2 executions that waited were delivered"), "{log:#?}");
     assert_eq!((receiver.traces().len(), unit.waiting()), (3, 0));
+}
+
+#[test]
+fn long_executions_at_once_come_whole_and_once() {
+    for round in 0..4 {
+        let (unit, receiver) = world();
+        let mut all: Vec<Told> = (0..4).map(|_| Told::start(&unit)).collect();
+        for _ in 0..3 {
+            for told in &mut all {
+                told.tell("spans 600");
+            }
+        }
+        thread::scope(|scope| {
+            for told in all {
+                scope.spawn(|| told.end());
+            }
+        });
+        unit.handle("next");
+        assert_eq!((receiver.spans_sent_twice(), unit.waiting()), (0, 0), "round {round}");
+        let mut counts: Vec<usize> = receiver.traces().iter().map(counted).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [0, 1800, 1800, 1800, 1800], "round {round}");
+    }
 }
 
 #[test]
