@@ -254,6 +254,7 @@ fn a_long_execution_takes_the_backlog_along_and_does_not_count_itself() {
     let trace = receiver.traces().into_iter().find(|trace| trace.has("event: told")).unwrap();
     assert_eq!(trace.root().attribute("charm_tracing.buffered_events"), Some("2"));
     assert_eq!((receiver.traces().len(), unit.waiting()), (3, 0));
+    assert_eq!(receiver.requests().len(), 1, "what is older does not leave as a part of it");
 }
 
 #[test]
