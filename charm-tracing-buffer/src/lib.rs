@@ -431,7 +431,8 @@ impl<S: Store> Buffer<S> {
     /// # Errors
     ///
     /// [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. What was done is done all the
-    /// same, but may not survive a loss of power.
+    /// same, but may not survive a loss of power; nor is that certain after a later success, for systems forget what
+    /// they failed to write.
     ///
     /// # Examples
     ///

@@ -4,12 +4,13 @@
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use charm_tracing_tests::{CharmRun, Down, Receiver, Unit, test_charm};
+use charm_tracing_tests::{Answer, CharmRun, Down, Manner, Receiver, Unit, test_charm};
 
 /// The spans of one event of the charm's.
 const SPANS: usize = 5;
@@ -269,6 +270,41 @@ fn a_buffer_that_somebody_holds_costs_less_than_a_deadline() {
     unit.send_to(&receiver.endpoint());
     unit.handle("later");
     assert_eq!(receiver.events(), ["live", "later", "waits"]);
+}
+
+#[test]
+fn what_cannot_be_taken_out_of_the_buffer_is_not_said_to_be_delivered() {
+    let (unit, receiver) = world();
+    unit.buffer_events(["first", "second"]);
+    let said_before = unit.charm.juju_log().len();
+    receiver.answer_next([Answer::status(200), Answer::given(Manner::Held)]);
+    let mut live = unit.dispatch("live").command().stdout(Stdio::null()).spawn().unwrap();
+    receiver.wait_for_requests(2);
+    let holder = OpenOptions::new().read(true).write(true).open(unit.buffer()).unwrap();
+    holder.lock().unwrap();
+    receiver.release();
+    assert!(live.wait().unwrap().success());
+    drop(holder);
+    let log = unit.charm.juju_log().split_off(said_before);
+    assert!(log.len() == 1 && log[0].contains("held the lock of buffer"), "{log:#?}");
+    assert!(!log[0].contains("delivered"), "{log:#?}");
+    assert_eq!(unit.waiting(), 2);
+    let later = unit.handle("later");
+    assert!(later.warning().contains("2 executions that waited were delivered"), "{later:#?}");
+}
+
+#[test]
+fn what_a_long_execution_finds_amiss_on_its_way_is_reported() {
+    let (unit, receiver) = world();
+    fs::write(unit.buffer(), "a shopping list\n").unwrap();
+    let mut told = unit.dispatch("told").command();
+    told.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut told = told.spawn().unwrap();
+    told.stdin.take().unwrap().write_all(b"spans 600\n").unwrap();
+    assert!(told.wait().unwrap().success());
+    assert_eq!(receiver.trace().spans.len(), 606);
+    let log = unit.charm.juju_log();
+    assert!(log.len() == 1 && log[0].contains("was no buffer"), "{log:#?}");
 }
 
 #[test]

@@ -5,8 +5,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::thread;
 
 use charm_tracing_tests::{Answer, Receiver, Trace, Unit, test_charm};
 
@@ -252,6 +254,49 @@ fn a_long_execution_takes_the_backlog_along_and_does_not_count_itself() {
     let trace = receiver.traces().into_iter().find(|trace| trace.has("event: told")).unwrap();
     assert_eq!(trace.root().attribute("charm_tracing.buffered_events"), Some("2"));
     assert_eq!((receiver.traces().len(), unit.waiting()), (3, 0));
+    assert_eq!(receiver.requests().len(), 1, "what is older does not leave as a part of it");
+}
+
+#[test]
+fn a_long_execution_does_not_count_itself_where_the_backlog_is_damaged_either() {
+    let (mut unit, receiver) = world();
+    unit.set("TEST_CHARM_BYTES", "6000");
+    unit.buffer_events(["first", "second", "third"]);
+    unit.unset("TEST_CHARM_BYTES");
+    // In the middle of the middle one of three records, which are about as long as each other.
+    let file = fs::OpenOptions::new().write(true).open(unit.buffer()).unwrap();
+    let used = fs::read(unit.buffer()).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    file.write_all_at(&[0xff; 32], (8192 + (used - 8192) / 2) as u64).unwrap();
+    let mut told = Told::start(&unit);
+    told.tell("spans 600");
+    told.end();
+    let log = unit.charm.juju_log();
+    assert!(log[1].contains("the buffer was damaged: 1 record is lost"), "{log:#?}");
+    assert!(log[1].contains("2 executions that waited were delivered"), "{log:#?}");
+    assert_eq!((receiver.traces().len(), unit.waiting()), (3, 0));
+}
+
+#[test]
+fn long_executions_at_once_come_whole_and_once() {
+    for round in 0..4 {
+        let (unit, receiver) = world();
+        let mut all: Vec<Told> = (0..4).map(|_| Told::start(&unit)).collect();
+        for _ in 0..3 {
+            for told in &mut all {
+                told.tell("spans 600");
+            }
+        }
+        thread::scope(|scope| {
+            for told in all {
+                scope.spawn(|| told.end());
+            }
+        });
+        unit.handle("next");
+        assert_eq!((receiver.spans_sent_twice(), unit.waiting()), (0, 0), "round {round}");
+        let mut counts: Vec<usize> = receiver.traces().iter().map(counted).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [0, 1800, 1800, 1800, 1800], "round {round}");
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::resource::resource;
 /// Puts finished spans into the buffer, under the execution's own event.
 ///
 /// What is pushed here survives the process but not a loss of power: the end of the execution syncs
-/// it. Nothing here fails; what the buffer does not take stays in memory.
+/// it, where that is no end by force. Nothing here fails; what the buffer does not take stays in memory.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     trace: SpanContext,
@@ -41,6 +41,8 @@ pub(crate) struct Flushed {
     pub(crate) unkept: Vec<Payload>,
     /// How many executions had to go for it.
     pub(crate) evicted: u64,
+    /// What went wrong with the buffer, for the log.
+    pub(crate) problem: Option<String>,
 }
 
 impl Flusher {
@@ -68,11 +70,12 @@ impl Flusher {
 
     /// What was flushed so far, at the end of the execution.
     pub(crate) fn flushed(&self) -> Flushed {
-        let queue = lock(&self.queue);
+        let mut queue = lock(&self.queue);
         Flushed {
             records: self.records.load(Ordering::Acquire),
             unkept: mem::take(&mut lock(&self.unkept)),
             evicted: queue.state.evicted,
+            problem: queue.problem.take(),
         }
     }
 

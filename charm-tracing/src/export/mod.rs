@@ -61,6 +61,7 @@ impl Delivery<'_> {
     ) {
         let mut news = News::default();
         self.queue.state.evicted += flushed.evicted;
+        self.queue.problem = self.queue.problem.take().or(flushed.problem);
         live.extend(flushed.unkept);
         match self.way_out() {
             Ok(transport) => {
@@ -167,11 +168,15 @@ impl Delivery<'_> {
                 break;
             }
         }
+        if self.queue.is_off() {
+            // What still waits cannot be found out any more.
+            return;
+        }
         self.adapt(done);
-        let after = self.queue.waiting_events() + self.queue.lost_events();
+        let (waiting, lost) = (self.queue.waiting_events(), self.queue.lost_events());
         // It is the newest: as long as anything waits, it does.
-        let own = if after == 0 { news.own } else { 0 };
-        let delivered = before.saturating_sub(after + own);
+        let own = if waiting == 0 { news.own } else { 0 };
+        let delivered = before.saturating_sub(waiting + lost + own);
         news.recovered = Some(delivered).filter(|delivered| *delivered > 0);
     }
 

@@ -26,7 +26,11 @@ const GZIP_HEADER: [u8; 10] = [GZIP_MAGIC[0], GZIP_MAGIC[1], 8, 0, 0, 0, 0, 0, 4
 thread_local! {
     /// A long execution compresses again and again, and setting up the tables costs as much as some
     /// hundred spans do.
-    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+    static DEFLATE: RefCell<Compress> = RefCell::new(deflate());
+}
+
+fn deflate() -> Compress {
+    Compress::new(Compression::fast(), false)
 }
 
 /// One or more `ExportTraceServiceRequest`s, compressed or not.
@@ -95,9 +99,12 @@ fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&GZIP_MAGIC)
 }
 
-/// One gzip member; `None` where this thread cannot compress any more: the plain bytes serve as well.
+/// One gzip member. Compressing in memory does not fail; if it did, the plain bytes would serve.
 fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
-    DEFLATE.try_with(|deflate| gzip_with(&mut *deflate.try_borrow_mut().ok()?, plain)).ok()?
+    let with_tables =
+        |tables: &RefCell<Compress>| gzip_with(&mut *tables.try_borrow_mut().ok()?, plain);
+    // Where a thread is ending its tables may be gone. What is merged with gzip must be gzip all the same.
+    DEFLATE.try_with(with_tables).unwrap_or_else(|_| gzip_with(&mut deflate(), plain))
 }
 
 fn gzip_with(deflate: &mut Compress, plain: &[u8]) -> Option<Vec<u8>> {
@@ -131,6 +138,7 @@ fn size_in_trailer(member: &[u8]) -> usize {
 mod tests {
     use std::hash::{BuildHasher, RandomState};
     use std::io::Read;
+    use std::sync::mpsc;
 
     use flate2::read::MultiGzDecoder;
 
@@ -172,6 +180,27 @@ mod tests {
             MultiGzDecoder::new(&member[..]).read_to_end(&mut unpacked).unwrap();
             assert_eq!((unpacked == plain, size_in_trailer(&member)), (true, bytes));
         }
+    }
+
+    #[test]
+    fn merging_works_to_the_very_end_of_a_thread() {
+        struct Last(mpsc::Sender<Payload>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                let stored = Payload::stored(gzip(&request(2000)).unwrap_or_default());
+                let _ = self.0.send(Payload::merged([&stored, &Payload::of_request(request(20))]));
+            }
+        }
+        thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
+        let (sender, receiver) = mpsc::channel();
+        let ending = move || {
+            // Destroyed in the opposite order of their first use.
+            LAST.set(Some(Last(sender)));
+            gzip(&request(2000))
+        };
+        std::thread::spawn(ending).join().unwrap();
+        let merged = receiver.recv().unwrap();
+        assert_eq!(plain(&merged), [request(2000), request(20)].concat());
     }
 
     #[test]

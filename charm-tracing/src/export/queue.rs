@@ -33,7 +33,17 @@ pub(crate) struct Queue {
 
 /// The right to send what waits, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Claim(#[expect(dead_code, reason = "held, not used")] Option<File>);
+pub(crate) struct Claim(Option<File>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(directory) = &self.0 {
+            // To close it is not enough: a child process that another thread is just starting has it
+            // open as well, until it executes its program.
+            let _ = directory.unlock();
+        }
+    }
+}
 
 #[derive(Debug)]
 enum Handle {
@@ -220,5 +230,29 @@ fn in_words(error: &Error) -> String {
              raise `buffer_max_size_mib`"
         ),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_ends_when_it_is_dropped_whoever_else_has_its_file_open() {
+        let directory = std::env::temp_dir().join(format!("claim-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (path, lock_timeout) = (directory.join("buffer"), Duration::ZERO);
+        let config = BufferConfig { path, max_events: 1, max_bytes: 1 << 20, lock_timeout };
+        let queue = Queue::new(config, EventKey([0; 16]));
+        let claim = queue.claim().unwrap();
+        // As a child process that is being started has it.
+        let inherited = claim.0.as_ref().unwrap().try_clone().unwrap();
+        assert!(queue.claim().is_none());
+        drop(claim);
+        assert!(queue.claim().is_some());
+        drop(inherited);
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }
