@@ -106,8 +106,9 @@
 //!
 //! With `Durability::Process` the first column is "kill" only, until a sync makes what was done durable. A loss of power
 //! then leaves every record that was there at the last sync and in each state since. It may lose what was pushed since;
-//! and where it tears the second of two slots, undo acknowledgements and metadata from before the sync. As long as there
-//! are bytes of a Python file, which have no checksums, slots are synced all the same.
+//! where it tears the second of two slots, undo acknowledgements and metadata from before the sync; and where the cut of
+//! an empty file came before its slot, report as lost what was acknowledged. As long as there are bytes of a Python file,
+//! which have no checksums, slots are synced all the same.
 
 use crate::checksum;
 

@@ -98,8 +98,11 @@ impl Delivery<'_> {
         Row { payloads: live, ..Row::default() }
     }
 
-    /// The whole execution as one row, if the part of it that was flushed is all that comes first.
+    /// The whole execution as one row, if the part of it that was flushed is all that waits.
     fn whole(&mut self, live: &mut Vec<Payload>, flushed: usize) -> Option<Row> {
+        if self.queue.waiting_events() != 1 {
+            return None;
+        }
         let claim = self.queue.claim()?;
         let batch = self.queue.peek_own(flushed, PEEK_BYTES)?;
         let mut payloads = stored(batch.records().get(..flushed)?);
