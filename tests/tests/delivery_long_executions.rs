@@ -332,8 +332,8 @@ fn a_long_execution_whose_backend_fails_waits_and_comes_once() {
 
 #[test]
 fn a_long_execution_that_is_taken_in_part_keeps_the_rest_and_comes_once() {
-    // Refused as a whole it goes in halves: one of what was flushed, and one that ends with what was
-    // not. The second finds the backend gone.
+    // Refused as a whole it goes in halves: one that begins with what was not flushed, and one of
+    // what was. The second finds the backend gone.
     for flushed_first in [1500, 600] {
         let (unit, receiver) = world();
         receiver.answer_next([400, 200, 503].map(Answer::status));
@@ -351,17 +351,35 @@ fn a_long_execution_that_is_taken_in_part_keeps_the_rest_and_comes_once() {
 
 #[test]
 fn a_refused_part_of_a_long_execution_does_not_take_the_rest_with_it() {
+    // The whole is refused, then of it what was not flushed, or of what was flushed the first part,
+    // in which the constructor's span is one of 512.
+    let the_root = ([400, 400].as_slice(), 1023);
+    let the_first = ([400, 200, 400, 400].as_slice(), 1500 - 511);
+    for (answers, rest) in [the_root, the_first] {
+        let (unit, receiver) = world();
+        receiver.answer_next(answers.iter().copied().map(Answer::status));
+        let mut told = Told::start(&unit);
+        told.tell("spans 1500");
+        told.end();
+        assert_eq!((receiver.spans_sent_twice(), unit.waiting()), (0, 0));
+        let arrived = receiver.traces().iter().map(counted).sum::<usize>();
+        assert_eq!(arrived, rest, "{answers:?}");
+        let log = unit.charm.juju_log();
+        assert!(log.len() == 1 && log[0].contains("refused 1 record for good"), "{log:#?}");
+    }
+}
+
+#[test]
+fn a_long_execution_sends_its_root_before_what_was_flushed() {
     let (unit, receiver) = world();
-    // The whole, the half that was flushed first, and of that the first part.
-    receiver.answer_next([400, 400, 400].map(Answer::status));
+    // What is not flushed is taken, and nothing else: a backend that takes so much of a trace.
+    receiver.answer_next([400, 200, 503].map(Answer::status));
     let mut told = Told::start(&unit);
     told.tell("spans 1500");
     told.end();
-    assert_eq!((receiver.spans_sent_twice(), unit.waiting()), (0, 0));
-    let arrived = receiver.traces().iter().map(counted).sum::<usize>();
-    assert_eq!(arrived, 1500 - 511, "the constructor's span went with them");
-    let log = unit.charm.juju_log();
-    assert!(log.len() == 1 && log[0].contains("refused 1 record for good"), "{log:#?}");
+    let trace = receiver.trace();
+    assert_eq!(trace.root().name, "hello/0: told event");
+    assert_eq!((counted(&trace), unit.waiting()), (1500 - 1023, 1));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod state;
 mod tls;
 mod transport;
 
+use std::mem;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use charm_tracing_buffer::{Batch, Record};
@@ -95,7 +96,7 @@ impl Delivery<'_> {
             live.retain(|payload| !self.queue.push(payload));
             news.own = 1;
         }
-        Row { payloads: live, ..Row::default() }
+        Row { live: live.len(), payloads: live, flushed: None, claim: None }
     }
 
     /// The whole execution as one row, if the part of it that was flushed is all that waits.
@@ -105,9 +106,10 @@ impl Delivery<'_> {
         }
         let claim = self.queue.claim()?;
         let batch = self.queue.peek_own(flushed, PEEK_BYTES)?;
-        let mut payloads = stored(batch.records().get(..flushed)?);
-        payloads.append(live);
-        Some(Row { payloads, flushed: Some((batch, flushed)), claim: Some(claim) })
+        let mut payloads = mem::take(live);
+        let live = payloads.len();
+        payloads.extend(stored(batch.records().get(..flushed)?));
+        Some(Row { payloads, live, flushed: Some(batch), claim: Some(claim) })
     }
 
     /// The backend, if an attempt may be made.
@@ -125,18 +127,17 @@ impl Delivery<'_> {
 
     /// Sends the row, then, if that was taken, the backlog.
     fn send(&mut self, transport: &Transport, row: Row, news: &mut News) {
-        let Row { payloads, flushed, claim } = row;
+        let Row { payloads, live, flushed, claim } = row;
         let mut pace = Pace::until(self.deadline);
         let queue = &mut *self.queue;
         let dealt_with = |done: usize| {
-            if let Some((batch, flushed)) = &flushed {
-                queue.acknowledge_own(batch, done.min(*flushed));
+            if let Some(batch) = &flushed {
+                queue.acknowledge_own(batch, done.saturating_sub(live));
             }
         };
         let post = |request: &Payload| pace.post(transport, request);
         let sent = drain::send(&payloads, MAX_REQUEST_BYTES, post, dealt_with);
-        let stored = flushed.map_or(0, |(_, flushed)| flushed);
-        self.keep(&payloads[sent.done.max(stored)..], news);
+        self.keep(&payloads[sent.done.min(live)..live], news);
         if sent.done < payloads.len() {
             news.own = 1;
         }
@@ -248,12 +249,15 @@ impl Delivery<'_> {
     }
 }
 
-/// What is sent before the backlog, in its order.
-#[derive(Debug, Default)]
+/// What is sent before the backlog, in its order: first what ended last, for there is the root, and a
+/// backend that takes only so much of a trace should take that.
+#[derive(Debug)]
 struct Row {
     payloads: Vec<Payload>,
-    /// So many of them, the first, are in the buffer, at its front.
-    flushed: Option<(Batch, usize)>,
+    /// So many of them, the first, are nowhere else.
+    live: usize,
+    /// The others are in the buffer, at its front.
+    flushed: Option<Batch>,
     /// Held where they are.
     claim: Option<Claim>,
 }
