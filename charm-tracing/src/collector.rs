@@ -158,8 +158,8 @@ impl fmt::Debug for Outlet {
 
 /// So many finished spans do not wait any longer.
 const MANY_SPANS: usize = 512;
-/// Nor do any that wait for so long, in nanoseconds.
-const LONG_WAIT: u64 = 1_000_000_000;
+/// Nor do any that wait for so long.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// Names one span of a collector. Outlives the span: what is said of a finished span is ignored.
 #[derive(Debug, Clone, Copy)]
@@ -184,8 +184,9 @@ impl Collector {
         Arc::new(Self { clock, trace, root, spans, outlet, leaving })
     }
 
-    /// From now on finished spans leave through `outlet` whenever there are many of them or some
-    /// have waited long. It is called on the thread that finished the last of them.
+    /// From now on finished spans leave through `outlet`: whenever there are many of them, on the
+    /// thread that finished the last, and when [`Collector::let_leave`] finds some that have waited
+    /// long.
     pub(crate) fn leave_through(&self, outlet: impl Fn(Vec<Span>) + Send + Sync + 'static) {
         // A second outlet would be a second execution's; there is none.
         let _ = self.outlet.set(Outlet(Box::new(outlet)));
@@ -280,13 +281,13 @@ impl Collector {
     pub(crate) fn finish(&self, slot: Slot, time: Option<SystemTime>) {
         let now = self.clock.now();
         let end = time.map_or(now, |time| place(time, now));
-        let are_due = {
+        let finished = {
             let mut spans = self.lock();
             spans.finish(slot, end);
-            spans.are_due(now)
+            spans.finished.len()
         };
-        if are_due && let Some(outlet) = self.outlet.get() {
-            self.leave(outlet, now);
+        if finished >= MANY_SPANS {
+            self.leave(MANY_SPANS, now);
         }
     }
 
@@ -305,10 +306,23 @@ impl Collector {
         }
     }
 
-    /// Lets the finished spans leave, if it is time; unless a thread is about that already.
-    fn leave(&self, Outlet(outlet): &Outlet, now: u64) {
+    /// Lets finished spans leave if some may have waited long, and says when to ask again.
+    pub(crate) fn let_leave(&self) -> Duration {
+        let now = self.clock.now();
+        let since = Duration::from_nanos(now.saturating_sub(self.lock().last_left));
+        let left = LONG_WAIT.saturating_sub(since);
+        if left.is_zero() {
+            self.leave(1, now);
+            return LONG_WAIT;
+        }
+        left
+    }
+
+    /// Lets the finished spans leave if there are so many; unless a thread is about that already.
+    fn leave(&self, least: usize, now: u64) {
+        let Some(Outlet(outlet)) = self.outlet.get() else { return };
         let Ok(_leaving) = self.leaving.try_lock() else { return };
-        let leaving = self.lock().leaving(now);
+        let leaving = self.lock().leaving(least, now);
         if let Some(leaving) = leaving {
             outlet(leaving);
         }
@@ -338,17 +352,12 @@ impl Collector {
 }
 
 impl Spans {
-    /// The finished spans, if it is time for them to leave.
-    fn leaving(&mut self, now: u64) -> Option<Vec<Span>> {
-        if !self.are_due(now) {
-            return None;
-        }
-        self.last_left = now;
-        Some(mem::take(&mut self.finished))
-    }
-
-    fn are_due(&self, now: u64) -> bool {
-        self.finished.len() >= MANY_SPANS || now.saturating_sub(self.last_left) >= LONG_WAIT
+    /// The finished spans, if there are so many.
+    fn leaving(&mut self, least: usize, now: u64) -> Option<Vec<Span>> {
+        (self.finished.len() >= least).then(|| {
+            self.last_left = now;
+            mem::take(&mut self.finished)
+        })
     }
 
     fn finish(&mut self, slot: Slot, end: u64) {

@@ -34,14 +34,14 @@ mod resource;
 #[cfg(feature = "trace")]
 mod root;
 mod span;
-#[cfg(feature = "trace")]
-mod terminate;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace_context;
 #[cfg(feature = "trace")]
 mod tracer;
 mod type_name;
+#[cfg(feature = "trace")]
+mod watch;
 
 pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};

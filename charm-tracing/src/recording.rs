@@ -18,7 +18,7 @@ use crate::juju::{self, Environment, Level};
 use crate::resource::resource;
 use crate::root;
 use crate::span::{self, Failure, Root};
-use crate::terminate::Watch;
+use crate::watch::{HandOver, Watch};
 
 /// A trace under way.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Recording {
     event_key: EventKey,
     /// Takes spans to the buffer before the end; absent until it is known where that is.
     flusher: Option<Arc<Flusher>>,
-    /// Does the same when the charm is told to end.
+    /// Sees to it that it does so in time.
     watch: Option<Watch>,
     /// Absent where the root is current only while a future is polled.
     attached: Option<ContextGuard>,
@@ -78,17 +78,18 @@ impl Recording {
         let is_juju = environment.is_juju();
         let flusher = Arc::new(Flusher::new(trace, config, environment, self.event_key));
         self.flusher = Some(Arc::clone(&flusher));
-        if is_juju {
-            let (collector, flusher) = (Arc::clone(&self.collector), Arc::clone(&flusher));
-            self.watch = Watch::start(move || flusher.flush(&collector.close()));
-        }
-        let (root, collector) = (self.root.key.clone(), Arc::clone(&self.collector));
-        let last_words = Arc::clone(&flusher);
+        let outlet = Arc::clone(&flusher);
+        self.collector.leave_through(move |spans| outlet.flush(&spans));
+        let collector = Arc::clone(&self.collector);
+        let hand_over = move || flusher.flush(&collector.close());
+        let (root, last_words) = (self.root.key.clone(), hand_over.clone());
         span::before_abort(Some(Box::new(move |failure| {
             root.fail(failure);
-            last_words.flush(&collector.close());
+            last_words();
         })));
-        self.collector.leave_through(move |spans| flusher.flush(&spans));
+        let collector = Arc::clone(&self.collector);
+        let hand_over = is_juju.then(|| Box::new(hand_over) as HandOver);
+        self.watch = Watch::start(move || collector.let_leave(), hand_over).ok();
     }
 
     /// Closes the trace and hands it on, within one deadline.

@@ -109,6 +109,11 @@ impl Unit {
         self.with_buffer(|buffer| buffer.len().map(|len| len.events))
     }
 
+    /// How many records wait there: a long execution has several.
+    pub fn waiting_records(&self) -> u64 {
+        self.with_buffer(|buffer| buffer.len().map(|len| len.records))
+    }
+
     /// How long no attempt is made from `now` on, as the buffer remembers it.
     pub fn back_off(&self, now: std::time::SystemTime) -> Duration {
         let metadata = self.with_buffer(Buffer::metadata);

@@ -7,13 +7,17 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use charm_tracing_tests::{Answer, Receiver, Trace, Unit, test_charm};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+
+/// So long do finished spans wait.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// An execution that does what it is told, when it is told to.
 struct Told {
@@ -34,7 +38,20 @@ impl Told {
     }
 
     fn start(unit: &Unit) -> Self {
-        let mut command = unit.dispatch("told").command();
+        Self::start_by(unit.dispatch("told").command())
+    }
+
+    /// Starts it by a shell that ignores SIGTERM, and so does it then.
+    fn start_without_sigterm(unit: &Unit) -> Self {
+        let run = unit.dispatch("told").command();
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; exec \"$0\""]).arg(run.get_program());
+        let set = run.get_envs().filter_map(|(key, value)| Some((key, value?)));
+        command.env_clear().envs(set).current_dir(unit.charm.path());
+        Self::start_by(command)
+    }
+
+    fn start_by(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (orders, said) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -74,7 +91,7 @@ impl Told {
 
 fn kill(child: &Child, signal: i32) {
     let id = child.id().to_string();
-    let killed = std::process::Command::new("kill").arg(format!("-{signal}")).arg(id).status();
+    let killed = Command::new("kill").arg(format!("-{signal}")).arg(id).status();
     assert!(killed.unwrap().success());
 }
 
@@ -102,29 +119,38 @@ fn counted(trace: &Trace) -> usize {
 #[test]
 fn spans_leave_for_the_disk_when_there_are_512_of_them() {
     let (unit, receiver) = world();
+    let began = Instant::now();
     let mut told = Told::start(&unit);
     // The constructor's span is finished too.
     told.tell("spans 510");
-    assert!(!unit.buffer().exists());
+    let waited = unit.buffer().exists();
     told.tell("spans 1");
     assert_eq!(unit.waiting(), 1);
     told.tell("spans 511");
     told.end_by(SIGKILL);
+    let is_slow = began.elapsed() >= LONG_WAIT;
     let trace = delivered(&unit, &receiver).unwrap();
-    assert_eq!(counted(&trace), 511);
+    // On a machine that needs a second for this, they leave for that too.
+    assert!(is_slow || (waited, counted(&trace)) == (false, 511), "{waited}, {}", counted(&trace));
 }
 
 #[test]
-fn spans_leave_for_the_disk_when_a_second_has_passed() {
-    let (unit, receiver) = world();
-    let mut told = Told::start(&unit);
-    told.tell("spans 3");
-    told.tell("work 1000");
-    assert!(!unit.buffer().exists(), "no thread looks at the clock");
-    told.tell("spans 1");
-    assert_eq!(unit.waiting(), 1);
-    told.end_by(SIGKILL);
-    assert_eq!(counted(&delivered(&unit, &receiver).unwrap()), 4);
+fn spans_leave_for_the_disk_when_a_second_has_passed_and_nothing_happens() {
+    for start in [Told::start, Told::start_without_sigterm] {
+        let (unit, receiver) = world();
+        let mut told = start(&unit);
+        for spans in 1..=2 {
+            let began = Instant::now();
+            told.tell(&format!("spans {spans}"));
+            // The charm does nothing but wait for its next order.
+            while unit.waiting_records() < spans {
+                assert!(began.elapsed() < 20 * LONG_WAIT, "{spans} spans do not leave");
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        told.end_by(SIGKILL);
+        assert_eq!(counted(&delivered(&unit, &receiver).unwrap()), 3);
+    }
 }
 
 #[test]
@@ -191,16 +217,7 @@ fn a_charm_that_is_told_to_end_in_the_midst_of_work_loses_nothing_that_is_finish
 #[test]
 fn a_charm_that_ignores_the_signal_goes_on() {
     let (unit, receiver) = world();
-    let run = unit.dispatch("told").command();
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "trap '' TERM; exec \"$0\""]).arg(run.get_program());
-    let set = run.get_envs().filter_map(|(key, value)| Some((key, value?)));
-    command.env_clear().envs(set).current_dir(unit.charm.path());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let (orders, said) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut told = Told { child, orders, said: BufReader::new(said) };
-    assert_eq!(told.line(), "test-charm handles told\n");
+    let mut told = Told::start_without_sigterm(&unit);
     told.tell("spans 2");
     kill(&told.child, SIGTERM);
     told.tell("spans 3");
