@@ -82,6 +82,7 @@ impl Default for Options {
 
 /// What had to go for a record to be stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pushed {
     /// How many events were evicted as a whole.
     pub evicted_events: u64,
@@ -103,6 +104,7 @@ pub struct Len {
 /// Opening does not read payloads. A record whose payload is damaged is therefore found, and counted here, when it is
 /// first read, by [`Buffer::peek`] or [`Buffer::iter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recovery {
     /// Records that were stored and are damaged beyond use. At least so many, if the header was lost too.
     pub lost_records: u64,

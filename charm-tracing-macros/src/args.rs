@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Display};
 use std::iter;
+use std::ops::RangeInclusive;
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -193,8 +194,8 @@ impl Setting {
         let value = match name.as_str() {
             "tracing_endpoint" | "server_cert" | "cert_path" => place(&name, value, errors),
             "service_name" | "buffer_path" => text(&name, value, errors),
-            "buffer_max_events" => number(&name, value, 0, errors),
-            "buffer_max_size_mib" => number(&name, value, MIN_BUFFER_SIZE_MIB, errors),
+            "buffer_max_events" => number(&name, value, &(0..=u64::MAX), errors),
+            "buffer_max_size_mib" => number(&name, value, &BUFFER_SIZE_MIB, errors),
             _ => duration(value, errors),
         }?;
         let option = match name.as_str() {
@@ -205,8 +206,8 @@ impl Setting {
     }
 }
 
-/// What `Options::buffer_max_size_mib` takes at least.
-pub(crate) const MIN_BUFFER_SIZE_MIB: u64 = 10;
+/// What `Options::buffer_max_size_mib` takes.
+pub(crate) const BUFFER_SIZE_MIB: RangeInclusive<u64> = 10..=4095;
 
 /// A field or a method of the charm, which may be written as text.
 fn place(option: &str, value: Expr, errors: &mut Errors) -> Option<Expr> {
@@ -240,14 +241,19 @@ fn text(option: &str, value: Expr, errors: &mut Errors) -> Option<Expr> {
     }
 }
 
-fn number(option: &str, value: Expr, least: u64, errors: &mut Errors) -> Option<Expr> {
+fn number(
+    option: &str,
+    value: Expr,
+    range: &RangeInclusive<u64>,
+    errors: &mut Errors,
+) -> Option<Expr> {
     if is_negative(&value) {
         errors.on(&value, format!("`{option}` cannot be negative"));
         return None;
     }
     match literal(&value) {
         None => Some(value),
-        Some(Lit::Int(number)) => is_at_least(option, number, least, errors).then_some(value),
+        Some(Lit::Int(number)) => is_in(range, option, number, errors).then_some(value),
         Some(other) => {
             errors.on(
                 other,
@@ -265,10 +271,13 @@ fn is_negative(value: &Expr) -> bool {
     }
 }
 
-fn is_at_least(option: &str, number: &LitInt, least: u64, errors: &mut Errors) -> bool {
+fn is_in(range: &RangeInclusive<u64>, option: &str, number: &LitInt, errors: &mut Errors) -> bool {
     match number.base10_parse::<u64>() {
-        Ok(number) if number >= least => return true,
-        Ok(_) => errors.on(number, format!("`{option}` is at least {least}")),
+        Ok(number) if range.contains(&number) => return true,
+        Ok(given) if given < *range.start() => {
+            errors.on(number, format!("`{option}` is at least {}", range.start()));
+        }
+        Ok(_) => errors.on(number, format!("`{option}` is at most {}", range.end())),
         Err(_) => errors.on(number, format!("`{option}` is too large")),
     }
     false

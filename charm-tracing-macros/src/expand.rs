@@ -14,7 +14,7 @@ use syn::{
     PatIdent, PatType, ReturnType, Signature, Stmt, Type,
 };
 
-use crate::args::{Err, Setting, MIN_BUFFER_SIZE_MIB};
+use crate::args::{Err, Setting, BUFFER_SIZE_MIB};
 use crate::call_sites::{self, ExtraTypes};
 use crate::item::{
     self, is_conditional, mentions, Charm, CharmItem, Function, FutureType, Plan, Shape, SpanName,
@@ -36,6 +36,8 @@ fn charm_impl(charm: &Charm) -> TokenStream {
     let (late, early): (Vec<&Setting>, Vec<&Setting>) =
         settings.iter().partition(|setting| mentions(setting.value.to_token_stream(), "self"));
     let early = early.into_iter().map(call);
+    let buffer =
+        (!late.iter().copied().any(says_what_is_buffered)).then(|| quote!(.naming_the_buffer()));
     let checks = settings.iter().filter_map(check);
     let completion = completion(charm, &late);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
@@ -46,7 +48,7 @@ fn charm_impl(charm: &Charm) -> TokenStream {
         impl #impl_generics #charm::Charm for #self_ty #where_clause {
             fn tracing_options() -> #charm::Options {
                 #(#checks)*
-                #charm::Options::new(#type_name) #(#early)*
+                #charm::Options::new(#type_name) #(#early)* #buffer
             }
             #completion
         }
@@ -69,6 +71,12 @@ fn completion(charm: &Charm, late: &[&Setting]) -> Option<TokenStream> {
     })
 }
 
+/// Whether spans cannot go to the buffer before this is known: where that is, and whom they tell of.
+fn says_what_is_buffered(setting: &Setting) -> bool {
+    let option = setting.option.to_string();
+    option == "service_name" || option.starts_with("buffer_")
+}
+
 /// The option as a call on `Options`, at the value's place, where a type error belongs.
 fn call(setting: &Setting) -> TokenStream {
     let Setting { option, value } = setting;
@@ -81,10 +89,15 @@ fn call(setting: &Setting) -> TokenStream {
 fn check(setting: &Setting) -> Option<TokenStream> {
     let Setting { option, value } = setting;
     let is_constant = matches!(value, Expr::Path(_)) && option == "buffer_max_size_mib";
-    let message = format!("`buffer_max_size_mib` is at least {MIN_BUFFER_SIZE_MIB}");
+    let (least, most) = (BUFFER_SIZE_MIB.start(), BUFFER_SIZE_MIB.end());
+    let too_small = format!("`buffer_max_size_mib` is at least {least}");
+    let too_large = format!("`buffer_max_size_mib` is at most {most}");
     is_constant.then(|| {
         quote_spanned! {value.span()=>
-            const { ::core::assert!(#value >= #MIN_BUFFER_SIZE_MIB, #message) };
+            const {
+                ::core::assert!(#value >= #least, #too_small);
+                ::core::assert!(#value <= #most, #too_large);
+            };
         }
     })
 }

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::iter;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,6 +15,7 @@ use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use slab::Slab;
 
 use crate::call_site::Name;
+use crate::failure::FailureText;
 use crate::ids;
 
 /// One span, open or finished. Most spans have a name and two times and nothing else: the rest is boxed away.
@@ -102,27 +102,6 @@ pub(crate) struct Start<'a> {
     pub(crate) detail: Option<Box<Detail>>,
 }
 
-/// The failure of a call, in words. Built from user code's `Display` before the collector is locked.
-#[derive(Debug)]
-pub(crate) struct FailureText {
-    pub(crate) error_type: Cow<'static, str>,
-    pub(crate) message: String,
-    /// What the error's sources say, outermost first.
-    pub(crate) sources: Vec<String>,
-}
-
-impl FailureText {
-    /// Whether this is an error that says `message`, or wraps one that does. That a text occurs in
-    /// another by chance hides no error: one that is shown twice is better than one that is not.
-    fn carries(&self, message: &str) -> bool {
-        let ends_with_it = |text: &String| {
-            let before = text.strip_suffix(message);
-            before.is_some_and(|before| before.is_empty() || before.ends_with(": "))
-        };
-        !message.is_empty() && iter::once(&self.message).chain(&self.sources).any(ends_with_it)
-    }
-}
-
 /// Collects the spans of one execution.
 #[derive(Debug)]
 pub(crate) struct Collector {
@@ -154,6 +133,15 @@ impl fmt::Debug for Outlet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Outlet")
     }
+}
+
+/// How an execution comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// By itself: its root has nothing more to wait for.
+    Whole,
+    /// By force.
+    CutShort,
 }
 
 /// So many finished spans do not wait any longer.
@@ -328,18 +316,23 @@ impl Collector {
         }
     }
 
-    /// Closes the collector: spans still open are finished as they are and marked. Nothing can be opened afterwards.
-    /// What was leaving has left when this returns.
-    pub(crate) fn close(&self) -> Vec<Span> {
+    /// Closes the collector: what is open ends now, the root with the rest, and is marked where it
+    /// ought to have ended before. Nothing can be opened afterwards. What was leaving has left when
+    /// this returns.
+    pub(crate) fn close(&self, ending: Ending) -> Vec<Span> {
         let _leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
+        let ends_here = self.root().filter(|_| ending == Ending::Whole).map(|root| root.slot.id);
         let mut spans = self.lock();
         spans.closed = true;
+        // Read under the lock: nothing that is finished ends after it.
+        let now = self.clock.now();
         let open = mem::take(&mut spans.open);
         let mut finished = mem::take(&mut spans.finished);
         finished.extend(open.into_iter().map(|(_, mut span)| {
             span.end = now.max(span.start);
-            span.set_attribute(KeyValue::new("charm_tracing.unfinished", true));
+            if Some(span.id) != ends_here {
+                span.set_attribute(KeyValue::new("charm_tracing.unfinished", true));
+            }
             span
         }));
         finished
@@ -434,24 +427,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_carries_what_it_wraps_and_nothing_that_it_happens_to_contain() {
-        for (message, source, child, carries) in [
-            ("not found", "", "not found", true),
-            ("cannot start: not found", "", "not found", true),
-            ("cannot start", "not found", "not found", true),
-            ("cannot start", "no service: not found", "not found", true),
-            ("service hello.service not found", "", "not found", false),
-            ("not found, try again", "", "not found", false),
-            ("cannot start", "", "", false),
-            ("", "", "", false),
-        ] {
-            let sources = Some(source.to_owned()).filter(|source| !source.is_empty());
-            let failure = FailureText {
-                error_type: "E".into(),
-                message: message.to_owned(),
-                sources: sources.into_iter().collect(),
+    fn at_the_end_nothing_outlives_the_root_and_what_was_open_is_marked() {
+        for (ending, marked) in [(Ending::Whole, [false, true]), (Ending::CutShort, [true, true])] {
+            let collector = Collector::new(SpanContext::NONE);
+            let start = |name: &'static str, parent| Start {
+                parent,
+                name: Name::Text(name.into()),
+                time: None,
+                detail: None,
             };
-            assert_eq!(failure.carries(child), carries, "{message:?}, {source:?}: {child:?}");
+            let root = collector.start_root(start("root", &SpanContext::NONE)).cloned().unwrap();
+            collector.start(start("open", &root.context)).unwrap();
+            let spans = collector.close(ending);
+            assert!(spans.iter().all(|span| span.end == spans[0].end), "{spans:?}");
+            let is_marked = |span: &Span| {
+                span.detail.as_ref().is_some_and(|detail| !detail.attributes.is_empty())
+            };
+            assert_eq!(spans.iter().map(is_marked).collect::<Vec<_>>(), marked);
         }
     }
 }

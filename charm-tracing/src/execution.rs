@@ -5,6 +5,7 @@
 //! fails the same as without it. What becomes of the trace is `recording.rs`'s.
 
 use std::any::type_name;
+use std::convert::Infallible;
 use std::fmt::{Display, Write as _};
 use std::future::poll_fn;
 use std::io::{self, Write};
@@ -14,15 +15,16 @@ use std::process::ExitCode;
 use std::task::Poll;
 use std::thread;
 
-use opentelemetry::Context;
 use opentelemetry::trace::FutureExt;
+use opentelemetry::{Context, ContextGuard};
 
 use crate::config::{Charm, Options};
 use crate::current::prepare_thread;
 use crate::event;
+use crate::failure::{Failure, in_words};
 use crate::juju::{self, Environment, Event, Level};
 use crate::recording::Recording;
-use crate::span::{Failure, SpanHandle, in_words, suppressed};
+use crate::span::{SpanHandle, suppressed};
 
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
 ///
@@ -64,13 +66,15 @@ where
     B: Construct,
     O: Outcome,
 {
-    let mut execution = Execution::begin();
-    execution.expect_charm::<B::Charm>();
-    let lived = panic::catch_unwind(AssertUnwindSafe(|| execution.live(construct, handle)));
-    execution.conclude(lived)
+    let Execution { attached, mut life } = Execution::begin();
+    life.expect_charm::<B::Charm>();
+    let lived = panic::catch_unwind(AssertUnwindSafe(|| life.live(construct, handle)));
+    drop(attached);
+    life.conclude(lived)
 }
 
 /// [`run`] for a charm whose constructor and handlers are `async`, on whatever executor awaits it.
+/// Where their futures are `Send`, so is this one: it may be a task of its own.
 ///
 /// Return the exit code from `main`: where it is dropped, Juju takes a failed hook for a success.
 /// Delivering the trace, at the end, holds the executor's thread for the export timeout at most.
@@ -107,11 +111,11 @@ where
     B: Construct,
     O: Outcome,
 {
-    let mut execution = Execution::begin_detached(Environment::from_process());
-    execution.expect_charm::<B::Charm>();
-    let root = execution.root_context();
-    let lived = caught(execution.live_async(construct, handle)).with_context(root).await;
-    execution.conclude(lived)
+    let mut life = Life::begin(Environment::from_process());
+    life.expect_charm::<B::Charm>();
+    let root = life.root_context();
+    let lived = caught(life.live_async(construct, handle)).with_context(root).await;
+    life.conclude(lived)
 }
 
 /// Awaits a future; a panic in it comes back as a value.
@@ -142,24 +146,30 @@ pub trait Construct {
     /// The charm that is constructed.
     type Charm: Charm;
 
-    /// The charm, or what to say about the error.
+    /// Why it could not be.
     #[doc(hidden)]
-    fn constructed(self) -> Result<Self::Charm, ErrorText>;
+    type Error: Display;
+
+    /// The charm, or the error.
+    #[doc(hidden)]
+    fn constructed(self) -> Result<Self::Charm, Self::Error>;
 }
 
 impl<C: Charm> Construct for C {
     type Charm = C;
+    type Error = Infallible;
 
-    fn constructed(self) -> Result<C, ErrorText> {
+    fn constructed(self) -> Result<C, Infallible> {
         Ok(self)
     }
 }
 
 impl<C: Charm, E: Display> Construct for Result<C, E> {
     type Charm = C;
+    type Error = E;
 
-    fn constructed(self) -> Result<C, ErrorText> {
-        self.map_err(|error| ErrorText::of(&error))
+    fn constructed(self) -> Self {
+        self
     }
 }
 
@@ -170,49 +180,28 @@ impl<C: Charm, E: Display> Construct for Result<C, E> {
     note = "return `()` or `Result<(), E>` with an `E` that is `Display`"
 )]
 pub trait Outcome {
-    /// What to say about the error, if it is one.
+    /// Why the event could not be handled.
     #[doc(hidden)]
-    fn error(&self) -> Option<ErrorText>;
+    type Error: Display;
+
+    /// The error, if it is one.
+    #[doc(hidden)]
+    fn error(&self) -> Option<&Self::Error>;
 }
 
 impl Outcome for () {
-    fn error(&self) -> Option<ErrorText> {
+    type Error = Infallible;
+
+    fn error(&self) -> Option<&Infallible> {
         None
     }
 }
 
 impl<E: Display> Outcome for Result<(), E> {
-    fn error(&self) -> Option<ErrorText> {
-        self.as_ref().err().map(ErrorText::of)
-    }
-}
+    type Error = E;
 
-/// An error of the charm's, in words.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct ErrorText {
-    error_type: &'static str,
-    message: String,
-    /// With what it wraps, where the error says that in its alternate form, as `anyhow`'s does.
-    printed: String,
-}
-
-impl ErrorText {
-    fn of<E: Display>(error: &E) -> Self {
-        let (message, mut printed) = (in_words(error), String::new());
-        // A `Display` that fails has printed what it has printed.
-        let _ = write!(printed, "{error:#}");
-        Self { error_type: type_name::<E>(), message, printed }
-    }
-
-    fn failure(&self) -> Failure<'_> {
-        Failure { error_type: self.error_type, message: &self.message, source: None }
-    }
-
-    /// As the standard library does for a `main` that returns an error, but for people: in the
-    /// error's alternate form.
-    fn print(&self) {
-        let _ = writeln!(io::stderr(), "Error: {}", self.printed);
+    fn error(&self) -> Option<&E> {
+        self.as_ref().err()
     }
 }
 
@@ -238,6 +227,45 @@ impl ErrorText {
 #[derive(Debug)]
 #[must_use = "the execution ends when this is dropped"]
 pub struct Execution {
+    // Before the root it makes current: fields are dropped in their order.
+    attached: Option<ContextGuard>,
+    life: Life,
+}
+
+impl Execution {
+    /// Reads Juju's environment and opens the root span.
+    pub fn begin() -> Self {
+        let life = Life::begin(Environment::from_process());
+        Self { attached: life.recording.is_some().then(|| life.root_context().attach()), life }
+    }
+
+    /// The event that Juju runs the charm for.
+    pub fn event(&self) -> &Event {
+        &self.life.event
+    }
+
+    /// Asks the charm where its traces go. Until it is asked, the environment alone decides.
+    pub fn configure<C: Charm>(&mut self, charm: &C) {
+        self.life.configure(charm);
+    }
+
+    /// Opens the event's span and runs `handle` in it. What `handle` returns is returned; an `Err`
+    /// is recorded on the event's span and on the root.
+    pub fn dispatch<O: Outcome>(&self, handle: impl FnOnce(&Event) -> O) -> O {
+        self.life.dispatch(handle)
+    }
+
+    /// Ends the execution: closes the root and hands the trace on, within the export timeout.
+    pub fn end(self) {
+        let Self { attached, life } = self;
+        drop(attached);
+        drop(life);
+    }
+}
+
+/// An execution on whatever threads it runs: its root is current nowhere. Ends when it is dropped.
+#[derive(Debug)]
+struct Life {
     environment: Environment,
     event: Event,
     options: Option<Options>,
@@ -245,64 +273,11 @@ pub struct Execution {
     recording: Option<Recording>,
 }
 
-impl Execution {
-    /// Reads Juju's environment and opens the root span.
-    pub fn begin() -> Self {
-        let mut execution = Self::begin_detached(Environment::from_process());
-        if let Some(recording) = &mut execution.recording {
-            recording.attach();
-        }
-        execution
-    }
-
-    /// Opens the root span and makes it current nowhere.
-    fn begin_detached(environment: Environment) -> Self {
+impl Life {
+    fn begin(environment: Environment) -> Self {
         let event = environment.event();
         let recording = Recording::begin(&environment);
         Self { environment, event, options: None, recording }
-    }
-
-    /// The event that Juju runs the charm for.
-    pub fn event(&self) -> &Event {
-        &self.event
-    }
-
-    /// Asks the charm where its traces go. Until it is asked, the environment alone decides.
-    pub fn configure<C: Charm>(&mut self, charm: &C) {
-        self.ask(|| charm.complete_tracing_options(C::tracing_options()));
-        if let (Some(recording), Some(options)) = (&mut self.recording, &self.options) {
-            recording.flush_from_now_on(options, &self.environment);
-        }
-    }
-
-    /// Opens the event's span and runs `handle` in it. What `handle` returns is returned; an `Err`
-    /// is recorded on the event's span and on the root.
-    pub fn dispatch<O: Outcome>(&self, handle: impl FnOnce(&Event) -> O) -> O {
-        let span = self.event.open_span();
-        let attached = span.attach();
-        let outcome = handle(&self.event);
-        drop(attached);
-        self.record(&span, &outcome);
-        outcome
-    }
-
-    async fn dispatch_async<O: Outcome>(&self, handle: impl AsyncFnOnce(&Event) -> O) -> O {
-        let span = self.event.open_span();
-        let outcome = handle(&self.event).with_context(span.context()).await;
-        self.record(&span, &outcome);
-        outcome
-    }
-
-    fn record<O: Outcome>(&self, event: &SpanHandle, outcome: &O) {
-        if let Some(error) = outcome.error() {
-            event.fail(error.failure());
-            self.fail(&error);
-        }
-    }
-
-    /// Ends the execution: closes the root and hands the trace on, within the export timeout.
-    pub fn end(mut self) {
-        self.finish();
     }
 
     fn live<B: Construct, O: Outcome>(
@@ -326,6 +301,7 @@ impl Execution {
     /// The options that need no charm, before there is one.
     fn expect_charm<C: Charm>(&mut self) {
         self.ask(C::tracing_options);
+        self.flush_if(Options::name_the_buffer);
     }
 
     /// The charm, asked for its options; or its constructor's error, said.
@@ -336,10 +312,20 @@ impl Execution {
                 Ok(charm)
             }
             Err(error) => {
-                self.fail(&error);
-                error.print();
+                if let Some(recording) = &self.recording {
+                    recording.fail(failure(&error, &in_words(&error)));
+                }
+                print(&error);
                 Err(Failed)
             }
+        }
+    }
+
+    fn configure<C: Charm>(&mut self, charm: &C) {
+        self.ask(|| charm.complete_tracing_options(C::tracing_options()));
+        self.flush_if(|_| true);
+        if let Some(recording) = &mut self.recording {
+            recording.flush_on_signal();
         }
     }
 
@@ -360,12 +346,44 @@ impl Execution {
         }
     }
 
+    fn flush_if(&mut self, are_known: impl FnOnce(&Options) -> bool) {
+        if let (Some(recording), Some(options)) = (&mut self.recording, &self.options)
+            && are_known(options)
+        {
+            recording.flush_from_now_on(options, &self.environment);
+        }
+    }
+
+    fn dispatch<O: Outcome>(&self, handle: impl FnOnce(&Event) -> O) -> O {
+        let span = self.event.open_span();
+        let attached = span.attach();
+        let outcome = handle(&self.event);
+        drop(attached);
+        self.record(&span, &outcome);
+        outcome
+    }
+
+    async fn dispatch_async<O: Outcome>(&self, handle: impl AsyncFnOnce(&Event) -> O) -> O {
+        let span = self.event.open_span();
+        let outcome = handle(&self.event).with_context(span.context()).await;
+        self.record(&span, &outcome);
+        outcome
+    }
+
+    fn record<O: Outcome>(&self, event: &SpanHandle, outcome: &O) {
+        if let (Some(recording), Some(error)) = (&self.recording, outcome.error()) {
+            let message = in_words(error);
+            event.fail(failure(error, &message));
+            recording.fail(failure(error, &message));
+        }
+    }
+
     /// Ends the execution and gives the charm's life its exit code, or lets its panic go on.
     fn conclude(self, lived: thread::Result<Result<(), Failed>>) -> ExitCode {
         if lived.is_err() {
             self.fail_with_panic();
         }
-        self.end();
+        drop(self);
         match lived {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(Failed)) => ExitCode::FAILURE,
@@ -377,19 +395,18 @@ impl Execution {
         self.recording.as_ref().map(Recording::root_context).unwrap_or_default()
     }
 
-    fn fail(&self, error: &ErrorText) {
-        if let Some(recording) = &self.recording {
-            recording.fail(error.failure());
-        }
-    }
-
     fn fail_with_panic(&self) {
         if let Some(recording) = &self.recording {
             recording.fail_with_panic();
         }
     }
+}
 
-    fn finish(&mut self) {
+impl Drop for Life {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.fail_with_panic();
+        }
         if let Some(recording) = self.recording.take() {
             let hand_on =
                 AssertUnwindSafe(|| recording.hand_on(self.options.as_ref(), &self.environment));
@@ -399,19 +416,45 @@ impl Execution {
     }
 }
 
-impl Drop for Execution {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.fail_with_panic();
-        }
-        self.finish();
-    }
+/// An error of the charm's that says `message`: of what it wraps nothing is known here.
+fn failure<'a, E>(_: &E, message: &'a String) -> Failure<'a> {
+    Failure { error_type: type_name::<E>(), message, source: None }
 }
 
 /// Prints the error that a handler returned, if it did.
 fn said<O: Outcome>(outcome: &O) -> Result<(), Failed> {
     outcome.error().map_or(Ok(()), |error| {
-        error.print();
+        print(error);
         Err(Failed)
     })
+}
+
+/// As the standard library does for a `main` that returns an error, but for people: in the error's
+/// alternate form, which shows what it wraps where it is `anyhow`'s.
+fn print(error: &impl Display) {
+    let mut printed = String::new();
+    // A `Display` that fails has printed what it has printed.
+    let _ = write!(printed, "{error:#}");
+    let _ = writeln!(io::stderr(), "Error: {printed}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_not_asked_what_it_says_where_nothing_is_recorded() {
+        struct Panics;
+        impl Display for Panics {
+            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+                panic!("on purpose");
+            }
+        }
+        let environment = Environment::default();
+        let event = environment.event();
+        let life = Life { environment, event, options: None, recording: None };
+        assert!(life.dispatch(|_| Err(Panics)).is_err());
+    }
 }

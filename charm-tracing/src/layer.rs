@@ -2,7 +2,7 @@
 //!
 //! Libraries that a charm uses may be instrumented with [`tracing`](https://docs.rs/tracing). With
 //! this layer what they record appears in the charm's trace at its place, under the method that
-//! called them; three lines at the beginning of `main`:
+//! called them; one line at the beginning of `main`:
 //!
 //! ```
 //! use tracing_subscriber::layer::SubscriberExt;

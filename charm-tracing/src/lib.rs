@@ -19,10 +19,12 @@ mod event;
 mod execution;
 #[cfg(feature = "trace")]
 mod export;
+mod failure;
 mod ids;
 pub mod juju;
 #[cfg(feature = "tracing")]
 pub mod layer;
+mod panics;
 pub mod process;
 #[cfg(feature = "trace")]
 mod recording;
@@ -46,5 +48,9 @@ mod watch;
 pub use charm_tracing_macros::{trace_charm, trace_function, trace_method, trace_type};
 pub use config::{Charm, Options, ServerCert, ServerCertificate, TracingEndpoint};
 pub use event::event;
+// No more of the API: to see its `Value::String` makes the compiler write `std::string::String` in
+// every error of the charm's.
+pub use opentelemetry::KeyValue;
+
 pub use execution::{Construct, Execution, Outcome, run, run_async};
 pub use span::{CurrentSpan, Suppressed, carried, carried_future, current_span, suppressed};

@@ -31,7 +31,8 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 
 use crate::call_site::Name;
 use crate::collector::Detail;
-use crate::span::{Failure, SpanHandle};
+use crate::failure::Failure;
+use crate::span::SpanHandle;
 use crate::trace_context;
 
 /// Runs the command to its end, as [`Command::status`] does.

@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 
 use charm_tracing_buffer::EventKey;
 use opentelemetry::trace::TraceId;
-use opentelemetry::{Context, ContextGuard, KeyValue};
+use opentelemetry::{Context, KeyValue};
 
-use crate::collector::Collector;
+use crate::collector::{Collector, Ending};
 use crate::config::{self, Config, Options};
 use crate::current::Reach;
 use crate::event;
 use crate::export::{self, Delivery, Flusher, Line, Payload, Queue, Weight};
+use crate::failure::Failure;
 use crate::ids;
 use crate::juju::{self, Environment, Level};
+use crate::panics;
 use crate::resource::resource;
 use crate::root;
-use crate::span::{self, Failure, Root};
-use crate::watch::{HandOver, Watch};
+use crate::span::Root;
+use crate::watch::Watch;
 
 /// A trace under way.
 #[derive(Debug)]
@@ -29,10 +31,8 @@ pub(crate) struct Recording {
     event_key: EventKey,
     /// Takes spans to the buffer before the end; absent until it is known where that is.
     flusher: Option<Arc<Flusher>>,
-    /// Sees to it that it does so in time.
+    /// Sees to it that they get there in time.
     watch: Option<Watch>,
-    /// Absent where the root is current only while a future is polled.
-    attached: Option<ContextGuard>,
 }
 
 impl Recording {
@@ -44,12 +44,7 @@ impl Recording {
         let (collector, root) = root::open(environment, Reach::Process)?;
         event::announce_execution(&environment.event(), collector.trace());
         let event_key = EventKey(ids::trace_id().to_bytes());
-        Some(Self { collector, root, event_key, flusher: None, watch: None, attached: None })
-    }
-
-    /// Makes the root current on this thread until the end.
-    pub(crate) fn attach(&mut self) {
-        self.attached = Some(self.root_context().attach());
+        Some(Self { collector, root, event_key, flusher: None, watch: None })
     }
 
     /// The context in which the root is current.
@@ -64,43 +59,56 @@ impl Recording {
 
     /// Records on the root that the execution panicked.
     pub(crate) fn fail_with_panic(&self) {
-        self.root.key.fail(span::last_panic());
+        self.root.key.fail(panics::last_panic());
     }
 
     /// Now that it is known where the buffer is, spans may go there before the end: when there are
-    /// many, when they wait long, when the charm is told to end.
+    /// many, when they wait long, when the process is about to abort.
     pub(crate) fn flush_from_now_on(&mut self, options: &Options, environment: &Environment) {
         let config = Config::resolve(Some(options), environment);
         if config.buffer.max_events == 0 || self.flusher.is_some() {
             return;
         }
         let (trace, environment) = (self.collector.trace().clone(), environment.clone());
-        let is_juju = environment.is_juju();
         let flusher = Arc::new(Flusher::new(trace, config, environment, self.event_key));
         self.flusher = Some(Arc::clone(&flusher));
-        let outlet = Arc::clone(&flusher);
-        self.collector.leave_through(move |spans| outlet.flush(&spans));
+        self.collector.leave_through(move |spans| flusher.flush(&spans));
         let collector = Arc::clone(&self.collector);
-        let hand_over = move || flusher.flush(&collector.close());
-        let (root, last_words) = (self.root.key.clone(), hand_over.clone());
-        span::before_abort(Some(Box::new(move |failure| {
+        self.watch = Watch::start(move || collector.let_leave()).ok();
+        let (root, last_words) = (self.root.key.clone(), self.last_words());
+        panics::before_abort(Some(Box::new(move |failure| {
             root.fail(failure);
             last_words();
         })));
-        let collector = Arc::clone(&self.collector);
-        let hand_over = is_juju.then(|| Box::new(hand_over) as HandOver);
-        self.watch = Watch::start(move || collector.let_leave(), hand_over).ok();
+    }
+
+    /// Now that the charm is built, and has decided about signals, it loses nothing when it is told
+    /// to end.
+    pub(crate) fn flush_on_signal(&mut self) {
+        let last_words = self.last_words();
+        if let Some(watch) = &mut self.watch {
+            watch.hand_over_on_signal(last_words);
+        }
+    }
+
+    /// Writes down what there is, of an execution that will not come to its end.
+    fn last_words(&self) -> impl FnOnce() + Send + use<> {
+        let (collector, flusher) = (Arc::clone(&self.collector), self.flusher.clone());
+        move || {
+            if let Some(flusher) = flusher {
+                flusher.flush(&collector.close(Ending::CutShort));
+            }
+        }
     }
 
     /// Closes the trace and hands it on, within one deadline.
     pub(crate) fn hand_on(self, options: Option<&Options>, environment: &Environment) {
         let began = Instant::now();
-        let Self { collector, root, attached, event_key, flusher, watch } = self;
+        let Self { collector, root, event_key, flusher, watch } = self;
         if let Some(watch) = &watch {
             watch.execution_ends();
         }
-        drop(attached);
-        span::before_abort(None);
+        panics::before_abort(None);
         let config = Config::resolve(options, environment);
         let mut queue = Queue::new(config.buffer.clone(), event_key);
         queue.recall();
@@ -138,7 +146,7 @@ fn low_half(id: TraceId) -> u64 {
 /// What is left of the execution, closed and encoded.
 fn encoded(collector: &Collector, config: &Config, environment: &Environment) -> Vec<Payload> {
     let resource = resource(config, environment);
-    export::encode(&collector.close(), collector.trace(), &resource)
+    export::encode(&collector.close(Ending::Whole), collector.trace(), &resource)
 }
 
 /// Says on the root span what delivery has behind it; `own` events in the buffer are this one.

@@ -6,25 +6,25 @@
 //! Invariant: nothing here panics or calls user code while the collector is locked.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::error::Error;
-use std::fmt::{self, Write};
 use std::future::poll_fn;
 use std::iter;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use opentelemetry::trace::{FutureExt, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 
 use crate::call_site::{CallSite, Name};
-use crate::collector::{Collector, Detail, FailureText, STACKTRACE, Slot, Span, Start};
+use crate::collector::{Collector, Detail, STACKTRACE, Slot, Span, Start};
 use crate::current::{Here, Owner, Reach, Registration, here, is_tracing, prepare_thread};
+use crate::failure::{Failure, FailureText};
+use crate::panics::{last_panic, note_panics};
 
-/// An open root span, and the registration that lets spans open under it.
+/// An open root span, and the registration that lets spans open under it. It ends when its
+/// collector is closed.
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) context: Context,
@@ -50,12 +50,6 @@ impl Root {
         let span = RecordedSpan::guarded(key.clone(), root.context.clone());
         let context = registration.context().with_span(span);
         Some(Self { context, key, _registration: registration })
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        self.key.finish();
     }
 }
 
@@ -342,166 +336,6 @@ impl Drop for CurrentOnThread {
     }
 }
 
-/// Why a call failed, not yet put into words.
-#[derive(Clone, Copy)]
-pub struct Failure<'a> {
-    /// The error's Rust type.
-    pub error_type: &'static str,
-    /// What the error says.
-    pub message: &'a dyn fmt::Display,
-    /// What it wraps.
-    pub source: Option<&'a (dyn Error + 'static)>,
-}
-
-impl fmt::Debug for Failure<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Failure")
-            .field("error_type", &self.error_type)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Failure<'_> {
-    /// Asks the error what it says.
-    pub(crate) fn into_text(self) -> FailureText {
-        let message = in_words(self.message);
-        let sources = causes(self.source);
-        FailureText { error_type: Cow::Borrowed(self.error_type), message, sources }
-    }
-}
-
-impl FailureText {
-    /// What led to the error, as `anyhow` shows it; `None` where nothing did.
-    pub(crate) fn stacktrace(&self) -> Option<String> {
-        let causes = self.sources.join("\n    ");
-        let text = format_args!("{}\n\nCaused by:\n    {causes}", self.message);
-        (!causes.is_empty()).then(|| in_words(&text))
-    }
-}
-
-/// What an error wraps, outermost first. `source` is the charm's own code, like its `Display`.
-fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
-    const MOST: usize = 32;
-    let chain = || {
-        let chain = iter::successors(first, |error: &&dyn Error| (*error).source());
-        chain.take(MOST).map(|error| in_words(error)).collect()
-    };
-    panic::catch_unwind(AssertUnwindSafe(chain)).unwrap_or_default()
-}
-
-/// What `said` says, up to so many bytes: an error that quotes a whole file is not to push the rest
-/// of the trace out. A `Display` that fails has said what it has said; one that panics is the charm's
-/// own code going wrong in a place where without tracing it would not have run, so the panic ends
-/// here.
-pub(crate) fn in_words(said: &dyn fmt::Display) -> String {
-    let mut words = Words(String::new());
-    let say = AssertUnwindSafe(|| write!(words, "{said}"));
-    let said = panic::catch_unwind(say);
-    if said.is_err() {
-        words.0.push_str("(this message panicked)");
-    }
-    words.0
-}
-
-struct Words(String);
-
-impl Words {
-    const MOST_BYTES: usize = 8 * 1024;
-}
-
-impl Write for Words {
-    /// Fails when it is full, so that the rest is not even put into words.
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = Self::MOST_BYTES.saturating_sub(self.0.len());
-        if text.len() <= room {
-            self.0.push_str(text);
-            return Ok(());
-        }
-        let whole = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-        self.0.push_str(&text[..whole]);
-        self.0.push('…');
-        Err(fmt::Error)
-    }
-}
-
-thread_local! {
-    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// What the panic that is unwinding on this thread said.
-pub(crate) fn last_panic() -> FailureText {
-    let message = LAST_PANIC.try_with(|last| last.try_borrow().ok()?.clone()).ok().flatten();
-    FailureText {
-        error_type: Cow::Borrowed("panic"),
-        message: message.unwrap_or_else(|| "panicked".to_owned()),
-        sources: Vec::new(),
-    }
-}
-
-/// Puts a panic hook before the one in place, once, that remembers what a panic said: a guard that
-/// is dropped by unwinding cannot see it. The hook in place then runs as ever.
-fn note_panics() {
-    static ONCE: Once = Once::new();
-    if thread::panicking() {
-        // The hook cannot be changed by a thread that panics; the next execution will.
-        return;
-    }
-    ONCE.call_once(|| {
-        let in_place = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let message = panic_message(info);
-            let _ = LAST_PANIC
-                .try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some(message)));
-            in_place(info);
-            if cfg!(panic = "abort") {
-                speak_last_words(last_panic());
-            }
-        }));
-    });
-}
-
-type LastWords = Box<dyn FnOnce(FailureText) + Send>;
-
-/// What is to be done when the process is about to abort.
-static LAST_WORDS: Mutex<Option<LastWords>> = Mutex::new(None);
-
-/// Sets what is done when a panic ends the process at once, in a charm that is compiled with
-/// `panic = "abort"`: nothing unwinds there, and no guard is ever dropped.
-pub(crate) fn before_abort(words: Option<LastWords>) {
-    *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words;
-}
-
-/// Runs the last words on a thread of their own, for a bounded time: the panic may have come out of
-/// code that they need, with its locks held.
-fn speak_last_words(failure: FailureText) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let Ok(Some(words)) = LAST_WORDS.try_lock().map(|mut words| words.take()) else { return };
-    let current = current_context();
-    let (done, said) = mpsc::channel();
-    let speak = move || {
-        if let Some(context) = current {
-            context.span().set_status(Status::error(failure.message.clone()));
-        }
-        words(failure);
-        let _ = done.send(());
-    };
-    if thread::Builder::new().spawn(speak).is_ok() {
-        let _ = said.recv_timeout(PATIENCE);
-    }
-}
-
-fn panic_message(info: &PanicHookInfo<'_>) -> String {
-    let payload = info.payload();
-    let text = payload.downcast_ref::<&str>().copied();
-    let said = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let said = said.unwrap_or("panicked with a value that is not text");
-    match info.location() {
-        Some(place) => format!("{said} ({}:{})", place.file(), place.line()),
-        None => said.to_owned(),
-    }
-}
-
 /// The span that is current here, whoever opened it; `None` where nothing is being traced.
 ///
 /// ```
@@ -517,7 +351,7 @@ pub fn current_span() -> Option<CurrentSpan> {
 
 /// The context here, or where the thread has no span of the execution's, one in which the root is
 /// current.
-fn current_context() -> Option<Context> {
+pub(crate) fn current_context() -> Option<Context> {
     here(|Here { context, collector, owner }| {
         let current = context.span();
         let root = collector.root()?;
@@ -596,7 +430,7 @@ impl CurrentSpan {
 }
 
 /// A closure that runs with the span that is current here and now as its current span, wherever it
-/// is run: on another thread, in a pool.
+/// is run: on another thread, in a pool. It may outlive that span, and so may its own.
 ///
 /// ```
 /// let handle = std::thread::spawn(charm_tracing::carried(|| {
@@ -665,41 +499,4 @@ pub fn suppressed() -> Suppressed {
 #[must_use = "tracing is on again when this is dropped"]
 pub struct Suppressed {
     _attached: ContextGuard,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_of_many_words_is_cut() {
-        let (short, long) = ("ü".repeat(4096), "ü".repeat(5_000_000));
-        assert_eq!(in_words(&short), short);
-        assert_eq!(in_words(&long), format!("{short}…"));
-        assert_eq!(in_words(&format_args!("a{long}")).len(), 1 + 4095 * 2 + "…".len());
-    }
-
-    #[test]
-    fn a_display_that_panics_does_so_for_itself() {
-        struct Panics;
-        impl fmt::Display for Panics {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("half of ")?;
-                panic!("on purpose");
-            }
-        }
-        assert_eq!(in_words(&Panics), "half of (this message panicked)");
-    }
-
-    #[test]
-    fn a_display_that_fails_has_said_what_it_has_said() {
-        struct Fails;
-        impl fmt::Display for Fails {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("half of")?;
-                Err(fmt::Error)
-            }
-        }
-        assert_eq!(in_words(&Fails), "half of");
-    }
 }

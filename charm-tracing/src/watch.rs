@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -27,12 +27,11 @@ use signal_hook::{SigId, flag, low_level};
 /// How long an execution that is just ending is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(crate) type HandOver = Box<dyn FnOnce() + Send>;
+type HandOver = Box<dyn FnOnce() + Send>;
 
 /// Watches an execution until it is dropped.
 pub(crate) struct Watch {
-    /// Taken by whoever is first: the signal, or the execution's end. Empty where the charm, or
-    /// whoever started it, has decided about the signal.
+    /// Taken by whoever is first: the signal, or the execution's end.
     hand_over: Arc<Mutex<Option<HandOver>>>,
     /// Rung by the signal; shut, it wakes the thread for the last time.
     bell: UnixStream,
@@ -49,16 +48,10 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Begins to watch. `tick` is called now and then, and says when next; `hand_over` is called if
-    /// the signal comes before the execution's end.
-    pub(crate) fn start(
-        tick: impl Fn() -> Duration + Send + 'static,
-        hand_over: Option<HandOver>,
-    ) -> io::Result<Self> {
+    /// Begins to watch the clock: `tick` is called now and then, and says when next.
+    pub(crate) fn start(tick: impl Fn() -> Duration + Send + 'static) -> io::Result<Self> {
         let (bell, ear) = UnixStream::pair()?;
-        let hand_over = hand_over.filter(|_| own_status().is_ok_and(|status| is_default(&status)));
-        let hears_signals = hand_over.is_some();
-        let hand_over = Arc::new(Mutex::new(hand_over));
+        let hand_over = Arc::new(Mutex::new(None));
         let (done, ended) = mpsc::channel();
         let of_thread = Arc::clone(&hand_over);
         let watch = move || {
@@ -67,8 +60,16 @@ impl Watch {
             }
         };
         let thread = thread::Builder::new().name("charm-tracing".to_owned()).spawn(watch)?;
-        let signal = hears_signals.then(|| Signal::rings(&bell).ok()).flatten();
-        Ok(Self { hand_over, bell, signal, done: Some(done), thread: Some(thread) })
+        Ok(Self { hand_over, bell, signal: None, done: Some(done), thread: Some(thread) })
+    }
+
+    /// From now on `hand_over` is called if the signal comes before the execution's end; unless the
+    /// charm, or whoever started it, has decided about the signal.
+    pub(crate) fn hand_over_on_signal(&mut self, hand_over: impl FnOnce() + Send + 'static) {
+        if own_status().is_ok_and(|status| is_default(&status)) {
+            *lock(&self.hand_over) = Some(Box::new(hand_over));
+            self.signal = Signal::rings(&self.bell).ok();
+        }
     }
 
     /// The execution ends by itself: a signal from now on waits for that.
@@ -149,7 +150,11 @@ fn die(hand_over: &Mutex<Option<HandOver>>, ended: &Receiver<()>) {
 }
 
 fn take(hand_over: &Mutex<Option<HandOver>>) -> Option<HandOver> {
-    hand_over.lock().unwrap_or_else(PoisonError::into_inner).take()
+    lock(hand_over).take()
+}
+
+fn lock(hand_over: &Mutex<Option<HandOver>>) -> MutexGuard<'_, Option<HandOver>> {
+    hand_over.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the kernel says of this process. It fits into one read, which costs as much as each of the

@@ -36,7 +36,7 @@ const ELSEWHERE: [(&str, &str); 32] = [
         "for users of the buffer alone: no option leads there",
     ),
     ("charm-tracing: {message}", "what stands before each line"),
-    ("Error: {}", "the charm's own error, on stderr"),
+    ("Error: {printed}", "the charm's own error, on stderr"),
     ("{unit}: {} event", "the root's name"),
     ("{} event", "the root's name"),
     ("event: {}", "a span's name"),

@@ -59,6 +59,7 @@ pub struct Options {
     buffer_max_size_mib: u64,
     buffer_path: Option<PathBuf>,
     export_timeout: Option<Duration>,
+    name_the_buffer: bool,
 }
 
 impl Options {
@@ -73,7 +74,21 @@ impl Options {
             buffer_max_size_mib: Self::MIN_BUFFER_SIZE_MIB,
             buffer_path: None,
             export_timeout: None,
+            name_the_buffer: false,
         }
+    }
+
+    /// Says that the charm, once it is built, will change nothing of where its spans wait and of
+    /// whom they tell: then they may go there before it is built.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn naming_the_buffer(mut self) -> Self {
+        self.name_the_buffer = true;
+        self
+    }
+
+    pub(crate) fn name_the_buffer(&self) -> bool {
+        self.name_the_buffer
     }
 
     const BUFFER_MAX_EVENTS: u64 = 100;
@@ -83,7 +98,7 @@ impl Options {
     }
 
     /// The least that `buffer_max_size_mib` may be, in MiB.
-    pub const MIN_BUFFER_SIZE_MIB: u64 = 10;
+    const MIN_BUFFER_SIZE_MIB: u64 = 10;
 
     /// The most that it may be: the buffer's format has 32 bits for a size.
     const MAX_BUFFER_SIZE_MIB: u64 = 4095;

@@ -27,6 +27,7 @@ use std::sync::Arc;
 /// # assert!(matches!(HelloCharm::new(None).server_cert, Some(ServerCertificate::File(_))));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ServerCertificate {
     /// A PEM file. It may be absent: then traces wait on disk until it is there.
     File(PathBuf),

@@ -77,7 +77,7 @@ impl Delivery<'_> {
             }
         }
         let said = news.line(self.queue);
-        self.queue.settle();
+        self.queue.write_back();
         report(news::with_problem(said, self.queue.problem.take()));
     }
 
@@ -145,7 +145,7 @@ impl Delivery<'_> {
         if sent.done == 0 && sent.stopped == Some(Stopped::OutOfTime) {
             news.waits = Some("the export timeout leaves no time to send them".to_owned());
         }
-        self.settle(transport, sent, news);
+        self.conclude(transport, sent, news);
         if taken && news.waits.is_none() && self.queue.has_records() {
             self.drain(transport, claim, &mut pace, news);
         }
@@ -167,7 +167,7 @@ impl Delivery<'_> {
             let sent = self.send_stored(&batch, pace, transport);
             done += sent.done;
             let stopped = sent.stopped.is_some() || self.queue.is_off();
-            self.settle(transport, sent, news);
+            self.conclude(transport, sent, news);
             if stopped {
                 break;
             }
@@ -208,7 +208,7 @@ impl Delivery<'_> {
     }
 
     /// Draws the conclusions from what became of a row.
-    fn settle(&mut self, transport: &Transport, sent: Sent, news: &mut News) {
+    fn conclude(&mut self, transport: &Transport, sent: Sent, news: &mut News) {
         let state = &mut self.queue.state;
         if sent.accepted_any() {
             if !transport.has_hung() {
@@ -249,8 +249,8 @@ impl Delivery<'_> {
     }
 }
 
-/// What is sent before the backlog, in its order: first what ended last, for there is the root, and a
-/// backend that takes only so much of a trace should take that.
+/// What is sent before the backlog, in its order: first what was not flushed, for it holds the root,
+/// and a backend that takes only so much of a trace should take that.
 #[derive(Debug)]
 struct Row {
     payloads: Vec<Payload>,

@@ -13,14 +13,14 @@ use super::state::State;
 use crate::config::BufferConfig;
 
 /// The buffer, opened when something is first asked of it. What is done to it survives the process at
-/// once, and a loss of power when [`Queue::settle`] was asked to wait for the disk: an execution waits
+/// once, and a loss of power when [`Queue::write_back`] was asked to wait for the disk: an execution waits
 /// for it once at most.
 #[derive(Debug)]
 pub(crate) struct Queue {
     config: BufferConfig,
     event: EventKey,
     buffer: Handle,
-    /// What is remembered from execution to execution; written back by `settle`.
+    /// What is remembered from execution to execution; written back by `write_back`.
     pub(crate) state: State,
     stored: State,
     /// Something was done that a loss of power is not to undo.
@@ -151,7 +151,7 @@ impl Queue {
 
     /// Writes back what is remembered, if it has changed, and waits for the disk, if anything was done
     /// that matters: of what is remembered, everything can be found out anew.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn write_back(&mut self) {
         let state = self.state;
         if state != self.stored && self.ask(|buffer| buffer.set_metadata(state.encode())).is_some()
         {

@@ -33,6 +33,7 @@ pub struct Environment {
 
 /// Where Juju itself wants charms to send their traces (Juju 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TraceConfig<'a> {
     /// The base URL for OTLP over HTTP; its scheme says whether it is TLS.
     pub http: Option<&'a str>,
@@ -44,6 +45,7 @@ pub struct TraceConfig<'a> {
 
 /// The proxies that a charm is to use, from the model's `juju-http-proxy` and its like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Proxies<'a> {
     /// For `http` URLs.
     pub http: Option<&'a str>,

@@ -55,6 +55,7 @@ pub(crate) struct Deferral {
 /// assert_eq!((backup.name(), backup.kind()), ("backup", EventKind::Action));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EventKind {
     /// A hook: `install`, `config-changed`, `database-relation-joined`, …
     Hook,

@@ -56,6 +56,7 @@ impl fmt::Display for Protocol {
 
 /// Where a backend receives one protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Receiver {
     /// The protocol.
     pub protocol: Protocol,

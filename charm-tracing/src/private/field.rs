@@ -6,7 +6,8 @@ use std::ops::Deref;
 
 use opentelemetry::Value;
 
-use crate::span::{SpanGuard, SpanHandle, in_words};
+use crate::failure::in_words;
+use crate::span::{SpanGuard, SpanHandle};
 
 /// What may be the value of a field: numbers, `bool`, text, an `Option` of one, anything that is
 /// `Display`.

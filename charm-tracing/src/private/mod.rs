@@ -18,4 +18,5 @@ pub use self::future::{CollectedFields, cover, unreachable};
 pub use self::method::{enter_method, open, open_method};
 pub use self::outcome::{Outcome, Recorder};
 pub use crate::call_site::CallSite;
-pub use crate::span::{Failure, SpanGuard, SpanHandle, enter};
+pub use crate::failure::Failure;
+pub use crate::span::{SpanGuard, SpanHandle, enter};

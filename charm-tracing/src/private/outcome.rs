@@ -9,7 +9,8 @@ use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::ops::Deref;
 
-use crate::span::{Failure, SpanGuard, SpanHandle};
+use crate::failure::Failure;
+use crate::span::{SpanGuard, SpanHandle};
 
 /// What a failure is recorded on.
 pub trait Recorder {

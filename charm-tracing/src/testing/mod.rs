@@ -39,7 +39,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 pub use self::trace::{Span, SpanEvent, Status, Trace};
 #[doc(hidden)]
 pub use self::tree::assert_tree;
-use crate::collector::{self, Collector, time_to_nanos};
+use crate::collector::{self, Collector, Ending, time_to_nanos};
 use crate::config::Config;
 use crate::current::Reach;
 use crate::juju::Environment;
@@ -50,6 +50,25 @@ use crate::span::Root;
 /// The spans of what `code` runs.
 pub fn capture<R>(code: impl FnOnce() -> R) -> Trace {
     Capture::new().run(code)
+}
+
+/// What `code` returns, and its spans.
+///
+/// ```
+/// use charm_tracing::testing::{Status, capture_with};
+/// use charm_tracing::trace_function;
+///
+/// #[trace_function]
+/// fn workers(config: &str) -> Result<u32, std::num::ParseIntError> {
+///     config.parse()
+/// }
+///
+/// let (workers, trace) = capture_with(|| workers("three"));
+/// assert!(workers.is_err());
+/// assert!(matches!(trace.find("function call: workers").status, Status::Error(_)));
+/// ```
+pub fn capture_with<R>(code: impl FnOnce() -> R) -> (R, Trace) {
+    Capture::new().run_with(code)
 }
 
 /// The spans of a future, from its first poll to its end.
@@ -107,19 +126,28 @@ impl Capture {
 
     /// The spans of what `code` runs.
     pub fn run<R>(self, code: impl FnOnce() -> R) -> Trace {
+        self.run_with(code).1
+    }
+
+    /// What `code` returns, and its spans.
+    pub fn run_with<R>(self, code: impl FnOnce() -> R) -> (R, Trace) {
         let captured = Captured::begin(self.environment);
-        {
-            let _attached = captured.root.context.clone().attach();
-            code();
-        }
-        captured.end()
+        let attached = captured.root.context.clone().attach();
+        let returned = code();
+        drop(attached);
+        (returned, captured.end())
     }
 
     /// The spans of a future, from its first poll to its end.
     pub async fn run_async<F: Future>(self, future: F) -> Trace {
+        self.run_async_with(future).await.1
+    }
+
+    /// What a future returns, and its spans from its first poll to its end.
+    pub async fn run_async_with<F: Future>(self, future: F) -> (F::Output, Trace) {
         let captured = Captured::begin(self.environment);
-        future.with_context(captured.root.context.clone()).await;
-        captured.end()
+        let returned = future.with_context(captured.root.context.clone()).await;
+        (returned, captured.end())
     }
 }
 
@@ -146,12 +174,13 @@ impl Captured {
     }
 
     fn end(self) -> Trace {
+        // No span opens from now on.
         drop(self.root);
         let trace = self.collector.trace();
         let resource = resource(&Config::resolve(None, &self.environment), &self.environment);
         let resource =
             resource.into_iter().map(|pair| (pair.key.to_string(), pair.value.to_string()));
-        let spans = self.collector.close().into_iter().map(Span::from);
+        let spans = self.collector.close(Ending::Whole).into_iter().map(Span::from);
         Trace::new(trace.trace_id().to_string(), resource.collect(), spans.collect())
     }
 }

@@ -170,8 +170,9 @@ impl Trace {
         }
     }
 
-    /// Checks what must be true of every trace: spans end after they start, and children lie
-    /// inside their parents.
+    /// Checks what is true of a trace whose threads and tasks are waited for: spans end after they
+    /// start, and children lie inside their parents. What was [`carried`](crate::carried) elsewhere
+    /// and left to itself may end after the span that it hangs under.
     ///
     /// # Panics
     ///

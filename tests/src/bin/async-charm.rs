@@ -100,5 +100,7 @@ impl fmt::Display for Error {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     tracing_subscriber::registry().with(charm_tracing::layer::layer()).init();
-    charm_tracing::run_async(AsyncCharm::new, AsyncCharm::on_event).await
+    // As a task of its own, which may move from thread to thread.
+    let charm = tokio::spawn(charm_tracing::run_async(AsyncCharm::new, AsyncCharm::on_event));
+    charm.await.unwrap_or(ExitCode::from(101))
 }

@@ -13,7 +13,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
 
 use charm_tracing::juju::Event;
 use charm_tracing::{
@@ -43,10 +42,15 @@ impl TestCharm {
         match std::env::var("TEST_CHARM_CONSTRUCTOR").as_deref() {
             Ok("fails") => Err(Error::Constructor),
             Ok("panics") => panic!("the constructor panics"),
-            _ => {
+            told => {
                 let endpoint = std::env::var("TEST_CHARM_ENDPOINT").ok();
                 let certificate = std::env::var("TEST_CHARM_CERTIFICATE").ok();
-                Ok(Self { endpoint, certificate, store: Store { items: vec!["first".into()] } })
+                let store = Store { items: vec!["first".into()] };
+                if told == Ok("told") {
+                    println!("{} is being built", Self::name());
+                    do_as_told(&store);
+                }
+                Ok(Self { endpoint, certificate, store })
             }
         }
     }
@@ -125,23 +129,20 @@ impl TestCharm {
         }
     }
 
-    /// Does what it is told on stdin, line by line, and says on stdout what it has done.
     fn on_told(&mut self) {
-        let mut finished = 0;
-        for line in io::stdin().lines().map_while(Result::ok) {
-            match line.split_once(' ') {
-                Some(("spans", count)) => {
-                    let count: u64 = count.parse().unwrap_or(0);
-                    (0..count).for_each(|_| _ = self.store.count());
-                    finished += count;
-                }
-                Some(("work", millis)) => {
-                    thread::sleep(Duration::from_millis(millis.parse().unwrap_or(0)));
-                }
-                _ => return,
-            }
-            println!("{finished} spans are finished");
-        }
+        do_as_told(&self.store);
+    }
+}
+
+/// Does what it is told on stdin, line by line, and says on stdout what it has done.
+fn do_as_told(store: &Store) {
+    let mut finished = 0;
+    for line in io::stdin().lines().map_while(Result::ok) {
+        let Some(count) = line.strip_prefix("spans ") else { return };
+        let count: u64 = count.parse().unwrap_or(0);
+        (0..count).for_each(|_| _ = store.count());
+        finished += count;
+        println!("{finished} spans are finished");
     }
 }
 
