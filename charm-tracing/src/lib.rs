@@ -38,6 +38,7 @@ mod root;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod threads;
 mod trace_context;
 #[cfg(feature = "trace")]
 mod tracer;

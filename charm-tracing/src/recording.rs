@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{mem, process};
 
 use charm_tracing_buffer::EventKey;
 use opentelemetry::trace::TraceId;
@@ -25,6 +26,7 @@ use crate::watch::Watch;
 /// A trace under way.
 #[derive(Debug)]
 pub(crate) struct Recording {
+    process: u32,
     collector: Arc<Collector>,
     root: Root,
     /// What the execution's spans are filed under in the buffer.
@@ -44,7 +46,8 @@ impl Recording {
         let (collector, root) = root::open(environment, Reach::Process)?;
         event::announce_execution(&environment.event(), collector.trace());
         let event_key = EventKey(ids::trace_id().to_bytes());
-        Some(Self { collector, root, event_key, flusher: None, watch: None })
+        let process = process::id();
+        Some(Self { process, collector, root, event_key, flusher: None, watch: None })
     }
 
     /// The context in which the root is current.
@@ -72,9 +75,14 @@ impl Recording {
         let (trace, environment) = (self.collector.trace().clone(), environment.clone());
         let flusher = Arc::new(Flusher::new(trace, config, environment, self.event_key));
         self.flusher = Some(Arc::clone(&flusher));
+        let retried = Arc::clone(&flusher);
         self.collector.leave_through(move |spans| flusher.flush(&spans));
         let collector = Arc::clone(&self.collector);
-        self.watch = Watch::start(move || collector.let_leave()).ok();
+        let tick = move || {
+            retried.retry();
+            collector.let_leave()
+        };
+        self.watch = Watch::start(tick).ok();
         let (root, last_words) = (self.root.key.clone(), self.last_words());
         panics::before_abort(Some(Box::new(move |failure| {
             root.fail(failure);
@@ -97,23 +105,27 @@ impl Recording {
         move || {
             if let Some(flusher) = flusher {
                 flusher.flush(&collector.close(Ending::CutShort));
+                let _kept = (0..LAST_TRIES).any(|_| flusher.retry());
             }
         }
     }
 
     /// Closes the trace and hands it on, within one deadline.
     pub(crate) fn hand_on(self, options: Option<&Options>, environment: &Environment) {
+        if process::id() != self.process {
+            // A process that the charm's has forked: the execution is its parent's.
+            return mem::forget(self);
+        }
         let began = Instant::now();
-        let Self { collector, root, event_key, flusher, watch } = self;
+        let config = Config::resolve(options, environment);
+        let Self { collector, root, event_key, flusher, watch, .. } = self;
         if let Some(watch) = &watch {
-            watch.execution_ends();
+            watch.execution_ends(config.export_timeout * 2 + LEAST_PATIENCE);
         }
         panics::before_abort(None);
-        let config = Config::resolve(options, environment);
         let mut queue = Queue::new(config.buffer.clone(), event_key);
         queue.recall();
-        let own = flusher.as_ref().map_or(0, |flusher| u64::from(flusher.has_flushed()));
-        note_backlog(&root, &mut queue, own);
+        note_backlog(&root, &mut queue, flusher.as_deref());
         drop(root);
         let live = encoded(&collector, &config, environment);
         let delivery = Delivery {
@@ -128,6 +140,12 @@ impl Recording {
         juju::finish_log(left.max(config.export_timeout / LEAST_SHARE_OF_LOG));
     }
 }
+
+/// How often what an execution leaves behind is offered to a buffer that is broken, or locked.
+const LAST_TRIES: usize = 10;
+
+/// How long SIGTERM waits for an end that is under way, beyond what that may take.
+const LEAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a slow disk took of the time is not taken from the log as a whole: the one line that says
 /// why traces wait has a twentieth of it at least.
@@ -149,10 +167,13 @@ fn encoded(collector: &Collector, config: &Config, environment: &Environment) ->
     export::encode(&collector.close(Ending::Whole), collector.trace(), &resource)
 }
 
-/// Says on the root span what delivery has behind it; `own` events in the buffer are this one.
-fn note_backlog(root: &Root, queue: &mut Queue, own: u64) {
+/// Says on the root span what delivery has behind it.
+fn note_backlog(root: &Root, queue: &mut Queue, flusher: Option<&Flusher>) {
+    let waiting = queue.waiting_events();
+    // Asked after that: it may be flushing now, and must not count itself.
+    let own = flusher.map_or(0, |flusher| u64::from(flusher.has_flushed()));
     let counts = [
-        ("charm_tracing.buffered_events", queue.waiting_events().saturating_sub(own)),
+        ("charm_tracing.buffered_events", waiting.saturating_sub(own)),
         ("charm_tracing.evicted_events", queue.state.evicted),
         ("charm_tracing.refused_records", queue.state.refused),
     ];

@@ -14,6 +14,7 @@ mod proxy;
 mod receiver;
 mod show;
 pub mod tls;
+pub mod told;
 mod trace;
 mod tree;
 mod unit;

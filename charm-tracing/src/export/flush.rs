@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::{mem, panic};
+use std::{mem, panic, process};
 
 use charm_tracing_buffer::EventKey;
 use opentelemetry::KeyValue;
@@ -23,6 +23,7 @@ use crate::resource::resource;
 /// it, where that is no end by force. Nothing here fails; what the buffer does not take stays in memory.
 #[derive(Debug)]
 pub(crate) struct Flusher {
+    process: u32,
     trace: SpanContext,
     config: Config,
     environment: Environment,
@@ -54,13 +55,31 @@ impl Flusher {
     ) -> Self {
         let queue = Mutex::new(Queue::new(config.buffer.clone(), event));
         let (resource, unkept, records) = Default::default();
-        Self { trace, config, environment, resource, queue, unkept, records }
+        let process = process::id();
+        Self { process, trace, config, environment, resource, queue, unkept, records }
     }
 
-    /// Takes spans that are finished.
+    /// Takes spans that are finished. Those of a process that the charm's has forked are its own.
     pub(crate) fn flush(&self, spans: &[Span]) {
-        let flush = panic::AssertUnwindSafe(|| self.push(spans));
-        let _ = panic::catch_unwind(flush);
+        if process::id() == self.process {
+            let flush = panic::AssertUnwindSafe(|| self.push(spans));
+            let _ = panic::catch_unwind(flush);
+        }
+    }
+
+    /// Offers what the buffer did not take once more; whether it has all of it now. A lock that was
+    /// held for too long is free again, a disk that was full has room.
+    pub(crate) fn retry(&self) -> bool {
+        let retry = panic::AssertUnwindSafe(|| {
+            let mut queue = lock(&self.queue);
+            if queue.is_off() {
+                queue.reopen();
+                let unkept = mem::take(&mut *lock(&self.unkept));
+                self.keep(unkept, &mut queue);
+            }
+            lock(&self.unkept).is_empty()
+        });
+        panic::catch_unwind(retry).unwrap_or(false)
     }
 
     /// Whether the buffer holds spans of this execution.
@@ -82,7 +101,10 @@ impl Flusher {
     fn push(&self, spans: &[Span]) {
         let resource = self.resource.get_or_init(|| resource(&self.config, &self.environment));
         let payloads = encode(spans, &self.trace, resource);
-        let mut queue = lock(&self.queue);
+        self.keep(payloads, &mut lock(&self.queue));
+    }
+
+    fn keep(&self, payloads: Vec<Payload>, queue: &mut Queue) {
         for payload in payloads {
             if queue.push(&payload) {
                 self.records.fetch_add(1, Ordering::Release);

@@ -88,7 +88,7 @@ impl Delivery<'_> {
         let together = self.queue.state.together;
         if flushed > 0
             && !together
-            && let Some(row) = self.whole(&mut live, flushed)
+            && let Some(row) = self.whole(&mut live, flushed, news)
         {
             return row;
         }
@@ -99,16 +99,21 @@ impl Delivery<'_> {
         Row { live: live.len(), payloads: live, flushed: None, claim: None }
     }
 
-    /// The whole execution as one row, if the part of it that was flushed is all that waits.
-    fn whole(&mut self, live: &mut Vec<Payload>, flushed: usize) -> Option<Row> {
+    /// The whole execution as one row, if the part of it that was flushed is all that waits; of a
+    /// very long one as much as is read at a time, and the rest is the backlog.
+    fn whole(&mut self, live: &mut Vec<Payload>, flushed: usize, news: &mut News) -> Option<Row> {
         if self.queue.waiting_events() != 1 {
             return None;
         }
         let claim = self.queue.claim()?;
-        let batch = self.queue.peek_own(flushed, PEEK_BYTES)?;
+        let (batch, own) = self.queue.peek_own(PEEK_BYTES)?;
+        let flushed_first = stored(batch.records().get(..own)?);
+        if own < flushed {
+            news.own = 1;
+        }
         let mut payloads = mem::take(live);
         let live = payloads.len();
-        payloads.extend(stored(batch.records().get(..flushed)?));
+        payloads.extend(flushed_first);
         Some(Row { payloads, live, flushed: Some(batch), claim: Some(claim) })
     }
 

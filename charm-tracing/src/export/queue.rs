@@ -69,6 +69,14 @@ impl Queue {
         matches!(self.buffer, Handle::Off)
     }
 
+    /// Lets a buffer that was broken be asked again.
+    pub(crate) fn reopen(&mut self) {
+        if self.config.max_events > 0 {
+            self.buffer = Handle::Unopened;
+            self.problem = None;
+        }
+    }
+
     /// Reads what is remembered. One `stat` while nothing ever was.
     pub(crate) fn recall(&mut self) {
         if !self.is_off() && self.config.path.exists() {
@@ -125,14 +133,11 @@ impl Queue {
         self.ask(|buffer| buffer.acknowledge_first(batch, count));
     }
 
-    /// The first records, where they are `count` of this execution's own: nothing older waits.
-    pub(crate) fn peek_own(&mut self, count: usize, budget: usize) -> Option<Batch> {
-        let event = self.event;
-        let is_own = |batch: &Batch| {
-            let own = batch.records().iter().take_while(|record| record.event == event);
-            own.count() == count
-        };
-        self.peek(budget).filter(is_own)
+    /// The oldest records, where they are this execution's own, and how many of them are.
+    pub(crate) fn peek_own(&mut self, budget: usize) -> Option<(Batch, usize)> {
+        let batch = self.peek(budget)?;
+        let own = batch.records().iter().take_while(|record| record.event == self.event).count();
+        (own > 0).then_some((batch, own))
     }
 
     /// The right to send what waits; `None` while another execution does that, for what is sent by

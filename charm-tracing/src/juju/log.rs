@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Environment;
+use crate::threads;
 
 /// How much a line matters, as `juju-log` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,8 +156,7 @@ fn start_writer() -> Option<Writer> {
         }
         let _ = finished.send(());
     };
-    let name = "charm-tracing-log".to_owned();
-    let thread = thread::Builder::new().name(name).spawn(write_all);
+    let thread = threads::spawn("charm-tracing-log", write_all);
     thread.ok().map(|_| Writer { lines, done, tool })
 }
 

@@ -18,6 +18,8 @@ use charm_tracing::juju::Event;
 use charm_tracing::{
     Execution, current_span, trace_charm, trace_function, trace_method, trace_type,
 };
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
 };
@@ -66,6 +68,7 @@ impl TestCharm {
             "custom-event" => charm_tracing::event("database-ready", || self.on_database_ready()),
             "many-spans" => self.on_many_spans(),
             "told" => self.on_told(),
+            "waits-for-a-signal" => wait_for_a_signal(),
             bulky if bulky.starts_with("bulky") => on_bulky(),
             "thread" => on_thread(),
             "ending-thread" => on_ending_thread(),
@@ -143,6 +146,16 @@ fn do_as_told(store: &Store) {
         (0..count).for_each(|_| _ = store.count());
         finished += count;
         println!("{finished} spans are finished");
+    }
+}
+
+/// Blocks a signal that would end the process, as one does to wait for it or to finish something
+/// first, gets it, and takes it.
+fn wait_for_a_signal() {
+    let mut awaited = SigSet::empty();
+    awaited.add(Signal::SIGUSR1);
+    if awaited.thread_block().is_ok() && kill(Pid::this(), Signal::SIGUSR1).is_ok() {
+        println!("{} came", awaited.wait().map_or("no signal", Signal::as_str));
     }
 }
 
@@ -369,5 +382,25 @@ fn main() -> ExitCode {
     if std::env::var_os("TEST_CHARM_LOGGER").is_some() && log::set_logger(&Logger).is_ok() {
         log::set_max_level(log::LevelFilter::Warn);
     }
-    charm_tracing::run(TestCharm::new, TestCharm::on_event)
+    match number_in("TEST_CHARM_EXECUTIONS") {
+        None => charm_tracing::run(TestCharm::new, TestCharm::on_event),
+        Some(_) => two_executions_in_a_row(),
+    }
+}
+
+/// Two executions, and then the process goes on until stdin ends.
+fn two_executions_in_a_row() -> ExitCode {
+    for _ in 0..2 {
+        let mut execution = Execution::begin();
+        let Ok(mut charm) = TestCharm::new() else { return ExitCode::FAILURE };
+        execution.configure(&charm);
+        let handled = execution.dispatch(|event| charm.on_event(event));
+        execution.end();
+        if handled.is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("both executions are over");
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    ExitCode::SUCCESS
 }
