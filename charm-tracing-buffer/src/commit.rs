@@ -1,5 +1,6 @@
-//! What is written, in which order, and how it is taken back when that fails. Every change of a buffer goes through
-//! [`Buffer::commit`]: until a slot is written, and synced if that was promised, nothing has happened.
+//! What is written, in which order, and how it is taken back when that fails. Every change of a
+//! buffer goes through [`Buffer::commit`]: until a slot is written, and synced if that was
+//! promised, nothing has happened.
 
 use std::io;
 
@@ -10,14 +11,15 @@ use crate::frame::{
 use crate::store::Store;
 use crate::{Buffer, CHUNK, Durability, ZEROES, to_usize};
 
-/// A file grows by zeroes in such steps: to write over them later costs half of what growing the file costs.
+/// A file grows by zeroes in such steps: to write over them later costs half of what growing the
+/// file costs.
 const GROWTH: u64 = 64 << 10;
 /// Up to this length a frame is put together in memory and written at once.
 const ONE_WRITE: usize = 48 << 10;
 
 impl<S: Store> Buffer<S> {
-    /// Writes a frame into free space, where nobody sees it before the next [`Buffer::commit`], and says how long the
-    /// file is now.
+    /// Writes a frame into free space, where nobody sees it before the next [`Buffer::commit`], and
+    /// says how long the file is now.
     pub(crate) fn write_frame(
         &mut self,
         at: u64,
@@ -68,7 +70,8 @@ impl<S: Store> Buffer<S> {
             let step = usize::try_from(wanted.saturating_sub(reached))
                 .map_or(CHUNK, |left| left.min(CHUNK));
             if self.store.write_at(reached, ZEROES.get(..step).unwrap_or_default()).is_err() {
-                // To grow is a favour to later pushes; when there is no space for it, this one does without.
+                // To grow is a favour to later pushes; when there is no space for it, this one does
+                // without.
                 let _ = self.store.set_len(reached);
                 break;
             }
@@ -77,11 +80,11 @@ impl<S: Store> Buffer<S> {
         reached
     }
 
-    /// Makes `next` the truth: one write to the spare slot and, for [`Durability::Sync`], one sync. If that fails, the
-    /// former truth stays.
+    /// Makes `next` the truth: one write to the spare slot and, for [`Durability::Sync`], one sync.
+    /// If that fails, the former truth stays.
     pub(crate) fn commit(&mut self, next: State) -> Result<(), Reason> {
-        // Nothing tells whether bytes of a Python file are still what they were: that they are not live any more must be
-        // durable before they are overwritten.
+        // Nothing tells whether bytes of a Python file are still what they were: that they are not
+        // live any more must be durable before they are overwritten.
         let durability =
             if self.state.has_python() { Durability::Sync } else { self.options.durability };
         self.commit_as(next, durability)
@@ -140,8 +143,9 @@ impl<S: Store> Buffer<S> {
         }
     }
 
-    /// Takes a slot back that could not be written or synced. An error is being reported already, and the disk may be
-    /// beyond help: what cannot be zeroed is at worst an operation that has happened although it was said to have failed.
+    /// Takes a slot back that could not be written or synced. An error is being reported already,
+    /// and the disk may be beyond help: what cannot be zeroed is at worst an operation that has
+    /// happened although it was said to have failed.
     fn undo_slot(&mut self, generation: u64) {
         let blank = ZEROES.get(..SLOT_LEN).unwrap_or_default();
         let _ = self.write_slot(blank, generation).and_then(|()| self.cut_back());

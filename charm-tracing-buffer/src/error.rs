@@ -1,11 +1,12 @@
-//! What can go wrong, said so that a reader knows which operation failed on which path, why, and what to do.
+//! What can go wrong, said so that a reader knows which operation failed on which path, why, and
+//! what to do.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{error, fmt, io};
 
-/// An operation on a buffer failed; the records stored before are as they were, unless the operation's own
-/// documentation says more.
+/// An operation on a buffer failed; the records stored before are as they were, unless the
+/// operation's own documentation says more.
 ///
 /// # Examples
 ///
@@ -31,7 +32,8 @@ pub enum Operation {
     Open,
     /// [`Buffer::push`](crate::Buffer::push).
     Push,
-    /// [`Buffer::peek`](crate::Buffer::peek), [`Buffer::iter`](crate::Buffer::iter), or looking at lengths and metadata.
+    /// [`Buffer::peek`](crate::Buffer::peek), [`Buffer::iter`](crate::Buffer::iter), or looking at
+    /// lengths and metadata.
     Read,
     /// [`Buffer::acknowledge`](crate::Buffer::acknowledge) or
     /// [`Buffer::acknowledge_first`](crate::Buffer::acknowledge_first).
@@ -59,7 +61,8 @@ pub enum Reason {
         /// The longest record that this buffer takes, in bytes.
         limit: u64,
     },
-    /// The file was written by a later version of this crate, in a format of this number; it was left alone.
+    /// The file was written by a later version of this crate, in a format of this number; it was
+    /// left alone.
     NewerVersion(u32),
     /// The batch was peeked from a file that has since been deleted or replaced.
     StaleBatch,

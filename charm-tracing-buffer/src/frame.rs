@@ -1,10 +1,11 @@
-//! The byte format, pure: what a header slot, a record frame and a filler frame are made of. This file is the
-//! format's specification (version 1); `tests/format.rs` keeps it true with a golden file. It does no I/O.
+//! The byte format, pure: what a header slot, a record frame and a filler frame are made of. This
+//! file is the format's specification (version 1); `tests/format.rs` keeps it true with a golden
+//! file. It does no I/O.
 //!
 //! # The file
 //!
-//! All integers are little-endian. Checksums are CRC-32/ISO-HDLC (the CRC of zlib and Ethernet, check value
-//! `cbf43926`). `E` is `max_bytes` rounded down to 64.
+//! All integers are little-endian. Checksums are CRC-32/ISO-HDLC (the CRC of zlib and Ethernet,
+//! check value `cbf43926`). `E` is `max_bytes` rounded down to 64.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -12,8 +13,9 @@
 //! | 4096..4352 | header slot B, on a page of its own so that one damaged page cannot take both |
 //! | 8192..E | the ring: frames, each 64-byte aligned and never split over the ring's end |
 //!
-//! A file of 0 or of exactly 8192 bytes is an empty buffer; that is what makes "is it empty?" one `stat`. Other
-//! bytes, and bytes of the ring that the header does not call live, mean nothing. The file may end before `E`.
+//! A file of 0 or of exactly 8192 bytes is an empty buffer; that is what makes "is it empty?" one
+//! `stat`. Other bytes, and bytes of the ring that the header does not call live, mean nothing. The
+//! file may end before `E`.
 //!
 //! # A header slot: 256 bytes
 //!
@@ -57,39 +59,47 @@
 //! | 56..60 | 0 | |
 //! | 60..64 | checksum | of bytes 0..60 and of the frame's own offset as 8 bytes |
 //!
-//! The offset in the checksum and the rising sequence are what make frames self-synchronising: neither a frame of an
-//! earlier lap nor bytes inside a payload that look like a frame pass for a live one.
+//! The offset in the checksum and the rising sequence are what make frames self-synchronising:
+//! neither a frame of an earlier lap nor bytes inside a payload that look like a frame pass for a
+//! live one.
 //!
 //! # Writing
 //!
-//! * **Push**: the frame goes into free space, then the spare slot is written, then one sync. Evictions are part of
-//!   that slot. Afterwards there is room for one more record of the same size, so the bytes that the next push overwrites
-//!   are those of events whose eviction is already durable. Only a record that finds no such room, because it is larger
-//!   than the one before it or than `E` / 16, evicts first, with a slot and a sync of its own.
-//! * **Acknowledge**, **metadata**: the spare slot, one sync. When nothing is left the file is then cut to 8192 bytes.
-//! * **A failed write or sync**: the frame's header and the slot are zeroed again and growth is cut off. Pages that
-//!   failed to sync are never trusted: what was zeroed will be written anew by the next push, to the same place and
-//!   the same slot, and the durable slot is not touched in between.
-//! * **Shrinking** (opened with smaller caps): frames move down within the file into free space, oldest first, each
-//!   batch synced before its originals are overwritten; a filler covers the hole between copies and originals.
+//! * **Push**: the frame goes into free space, then the spare slot is written, then one sync.
+//!   Evictions are part of that slot. Afterwards there is room for one more record of the same
+//!   size, so the bytes that the next push overwrites are those of events whose eviction is already
+//!   durable. Only a record that finds no such room, because it is larger than the one before it or
+//!   than `E` / 16, evicts first, with a slot and a sync of its own.
+//! * **Acknowledge**, **metadata**: the spare slot, one sync. When nothing is left the file is then
+//!   cut to 8192 bytes.
+//! * **A failed write or sync**: the frame's header and the slot are zeroed again and growth is cut
+//!   off. Pages that failed to sync are never trusted: what was zeroed will be written anew by the
+//!   next push, to the same place and the same slot, and the durable slot is not touched in
+//!   between.
+//! * **Shrinking** (opened with smaller caps): frames move down within the file into free space,
+//!   oldest first, each batch synced before its originals are overwritten; a filler covers the hole
+//!   between copies and originals.
 //! * **Import of a Python file**: see `python.rs`.
 //!
 //! # Recovery
 //!
-//! 1. The newest valid slot counts. If the other one is not valid, frames that continue the sequence at `tail` are taken
-//!    in: the damaged slot may have been the newer. (The first write to a file fills both.)
-//! 2. When a frame that should be there is not (bad header or payload checksum, file too short), every frame in the
-//!    live range is verified and what is between intact ones is covered by fillers. Lost are the records and events that
-//!    the header counted and that are not found. Flag 1 makes an interrupted repair begin again. Damage to a payload is
-//!    found when the payload is read.
-//! 3. When no slot is valid, all intact frames of the file from the newest one's "oldest sequence" on are live. The
-//!    metadata is lost, as are acknowledgements since the newest push: those records come again.
+//! 1. The newest valid slot counts. If the other one is not valid, frames that continue the
+//!    sequence at `tail` are taken in: the damaged slot may have been the newer. (The first write
+//!    to a file fills both.)
+//! 2. When a frame that should be there is not (bad header or payload checksum, file too short),
+//!    every frame in the live range is verified and what is between intact ones is covered by
+//!    fillers. Lost are the records and events that the header counted and that are not found. Flag
+//!    1 makes an interrupted repair begin again. Damage to a payload is found when the payload is
+//!    read.
+//! 3. When no slot is valid, all intact frames of the file from the newest one's "oldest sequence"
+//!    on are live. The metadata is lost, as are acknowledgements since the newest push: those
+//!    records come again.
 //!
 //! # What is assumed of the medium
 //!
-//! A sync that succeeded made durable what was written before it; unsynced writes may be lost, torn or reordered at
-//! will; writing a 4096-byte page does not damage another page; what is damaged anyway is noticed with the
-//! probability of a 32-bit checksum.
+//! A sync that succeeded made durable what was written before it; unsynced writes may be lost, torn
+//! or reordered at will; writing a 4096-byte page does not damage another page; what is damaged
+//! anyway is noticed with the probability of a 32-bit checksum.
 //!
 //! # What a crash loses
 //!
@@ -104,11 +114,12 @@
 //! | between the acknowledging slot and the cut | nothing; the file is cut by the next writer |
 //! | repairing, shrinking, importing | nothing; it is taken up again |
 //!
-//! With `Durability::Process` the first column is "kill" only, until a sync makes what was done durable. A loss of power
-//! then leaves every record that was there at the last sync and in each state since. It may lose what was pushed since;
-//! where it tears the second of two slots, undo acknowledgements and metadata from before the sync; and where the cut of
-//! an empty file came before its slot, report as lost what was acknowledged. As long as there are bytes of a Python file,
-//! which have no checksums, slots are synced all the same.
+//! With `Durability::Process` the first column is "kill" only, until a sync makes what was done
+//! durable. A loss of power then leaves every record that was there at the last sync and in each
+//! state since. It may lose what was pushed since; where it tears the second of two slots, undo
+//! acknowledgements and metadata from before the sync; and where the cut of an empty file came
+//! before its slot, report as lost what was acknowledged. As long as there are bytes of a Python
+//! file, which have no checksums, slots are synced all the same.
 
 use crate::checksum;
 
@@ -237,7 +248,8 @@ pub(crate) fn encode_record(header: &RecordHeader, offset: u64) -> Vec<u8> {
     seal_frame(bytes, offset)
 }
 
-/// The bytes of a filler's fixed part: `len` bytes at `offset`, a multiple of 64, are to be skipped.
+/// The bytes of a filler's fixed part: `len` bytes at `offset`, a multiple of 64, are to be
+/// skipped.
 pub(crate) fn encode_filler(len: u64, offset: u64) -> Vec<u8> {
     let skipped = u32::try_from(len.saturating_sub(FRAME_HEADER_LEN)).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(64);
@@ -385,7 +397,8 @@ impl State {
         state.makes_sense().then_some(state)
     }
 
-    /// What every state that this crate writes has in common. A checksum does not keep a made-up slot out; this does.
+    /// What every state that this crate writes has in common. A checksum does not keep a made-up
+    /// slot out; this does.
     pub(crate) fn makes_sense(&self) -> bool {
         let in_ring =
             |offset: u64| (HEADER_LEN..MAX_COUNT).contains(&offset) && align_down(offset) == offset;
@@ -407,7 +420,8 @@ impl State {
     }
 }
 
-/// The version in a slot's first 16 bytes, which every version lays out alike; `None` if they are not such a slot's.
+/// The version in a slot's first 16 bytes, which every version lays out alike; `None` if they are
+/// not such a slot's.
 fn slot_version(bytes: &[u8]) -> Option<u32> {
     let mut fields = Fields(bytes);
     let magic: [u8; 8] = fields.take()?;
@@ -434,7 +448,8 @@ pub(crate) fn read_slots(bytes: &[u8]) -> Slots {
     }
 }
 
-/// Whether somebody began to write a second slot into a file that has none: the beginning of it is there.
+/// Whether somebody began to write a second slot into a file that has none: the beginning of it is
+/// there.
 pub(crate) fn has_begun_slot(beginning: &[u8]) -> bool {
     beginning.get(4096..).is_some_and(|slot| slot_version(slot).is_some())
 }

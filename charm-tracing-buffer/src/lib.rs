@@ -3,9 +3,10 @@
 //!
 //! # How it is built
 //!
-//! `lib.rs` is the policy: caps, order, eviction. `frame.rs` is the byte format and its specification, `ring.rs` the
-//! arithmetic of where frames lie, [`store`] the medium. `walk.rs` reads, `commit.rs` writes. `repair.rs`, `shrink.rs`
-//! and `python.rs` do the three rare jobs: taking damage out, making a file smaller, taking a Python buffer over.
+//! `lib.rs` is the policy: caps, order, eviction. `frame.rs` is the byte format and its
+//! specification, `ring.rs` the arithmetic of where frames lie, [`store`] the medium. `walk.rs`
+//! reads, `commit.rs` writes. `repair.rs`, `shrink.rs` and `python.rs` do the three rare jobs:
+//! taking damage out, making a file smaller, taking a Python buffer over.
 
 mod checksum;
 mod commit;
@@ -45,23 +46,24 @@ pub struct EventKey(pub [u8; 16]);
 pub enum Durability {
     /// Loss of power, and with it everything less. Costs one sync a push.
     ///
-    /// The medium is assumed to keep what a successful sync covered, and not to damage other 4096-byte pages than the
-    /// one being written. Unsynced writes may be lost, torn and reordered.
+    /// The medium is assumed to keep what a successful sync covered, and not to damage other
+    /// 4096-byte pages than the one being written. Unsynced writes may be lost, torn and reordered.
     #[default]
     Sync,
-    /// The end of the process, however violent, but not loss of power: for that, [`Buffer::sync`] after as many
-    /// operations as one likes.
+    /// The end of the process, however violent, but not loss of power: for that, [`Buffer::sync`]
+    /// after as many operations as one likes.
     Process,
 }
 
 /// How a buffer is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How many events are kept; past that the oldest go. 0 switches the buffer off: nothing is read or written, an
-    /// existing file is left alone, and every record pushed counts as evicted at once. Default 100.
+    /// How many events are kept; past that the oldest go. 0 switches the buffer off: nothing is
+    /// read or written, an existing file is left alone, and every record pushed counts as evicted
+    /// at once. Default 100.
     pub max_events: u64,
-    /// How many bytes the file may have, at any moment; past that the oldest events go. From 64 KiB to 4 GiB less one
-    /// byte, default 10 MiB.
+    /// How many bytes the file may have, at any moment; past that the oldest events go. From 64 KiB
+    /// to 4 GiB less one byte, default 10 MiB.
     pub max_bytes: u64,
     /// What a record survives. Default [`Durability::Sync`].
     pub durability: Durability,
@@ -101,17 +103,18 @@ pub struct Len {
 
 /// What this handle found amiss so far: at opening and since.
 ///
-/// Opening does not read payloads. A record whose payload is damaged is therefore found, and counted here, when it is
-/// first read, by [`Buffer::peek`] or [`Buffer::iter`].
+/// Opening does not read payloads. A record whose payload is damaged is therefore found, and
+/// counted here, when it is first read, by [`Buffer::peek`] or [`Buffer::iter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Records that were stored and are damaged beyond use. At least so many, if the header was lost too.
+    /// Records that were stored and are damaged beyond use. At least so many, if the header was
+    /// lost too.
     pub lost_records: u64,
     /// Events of which no record is left.
     pub lost_events: u64,
-    /// The header was lost and rebuilt from the records. The metadata is zero again; records that were acknowledged
-    /// may come again.
+    /// The header was lost and rebuilt from the records. The metadata is zero again; records that
+    /// were acknowledged may come again.
     pub header_rebuilt: bool,
     /// A file that was not a buffer was in the way and is now called `<name>.foreign`.
     pub moved_aside: bool,
@@ -159,9 +162,9 @@ impl Batch {
 
 /// A capped queue of byte records in one file.
 ///
-/// Any number of handles, in one process or in many, may use the same file at once; each operation locks it for as long
-/// as it takes. A file that is deleted or replaced while a handle is open is noticed: the next operation works on what is
-/// at the path then.
+/// Any number of handles, in one process or in many, may use the same file at once; each operation
+/// locks it for as long as it takes. A file that is deleted or replaced while a handle is open is
+/// noticed: the next operation works on what is at the path then.
 pub struct Buffer<S = FileStore> {
     store: S,
     options: Options,
@@ -179,15 +182,17 @@ pub struct Buffer<S = FileStore> {
 }
 
 impl Buffer {
-    /// Opens the buffer at `path`. A missing file is no error, and is not created before there is something to write.
+    /// Opens the buffer at `path`. A missing file is no error, and is not created before there is
+    /// something to write.
     ///
-    /// Damage is no error either: what is intact is kept, what was lost is in [`Buffer::recovery`]. Cost does not depend
-    /// on how much is stored.
+    /// Damage is no error either: what is intact is kept, what was lost is in [`Buffer::recovery`].
+    /// Cost does not depend on how much is stored.
     ///
     /// # Errors
     ///
-    /// [`Reason::NotAFile`], [`Reason::NewerVersion`], [`Reason::Locked`], [`Reason::InvalidMaxBytes`], or what the
-    /// operating system says, for example when the file cannot be written.
+    /// [`Reason::NotAFile`], [`Reason::NewerVersion`], [`Reason::Locked`],
+    /// [`Reason::InvalidMaxBytes`], or what the operating system says, for example when the file
+    /// cannot be written.
     ///
     /// # Examples
     ///
@@ -210,8 +215,8 @@ impl Buffer {
 
     /// Whether there is nothing in the buffer at `path`: one `stat`, no lock.
     ///
-    /// It never misses a record of a buffer of this crate, and can say `false` of an empty one after a crash. (A file
-    /// of the Python library with exactly 8192 bytes would pass for empty.)
+    /// It never misses a record of a buffer of this crate, and can say `false` of an empty one
+    /// after a crash. (A file of the Python library with exactly 8192 bytes would pass for empty.)
     ///
     /// # Errors
     ///
@@ -258,15 +263,16 @@ impl<S: Store> Buffer<S> {
 
     /// Appends a record. When this returns, the record survives what [`Options::durability`] says.
     ///
-    /// Records of the event that is already the newest join it. Whole events go, oldest first, until the caps hold and,
-    /// if the record is not larger than a sixteenth of the buffer, until another one of its length would fit. An event
-    /// that alone outgrows the buffer loses its oldest records.
+    /// Records of the event that is already the newest join it. Whole events go, oldest first,
+    /// until the caps hold and, if the record is not larger than a sixteenth of the buffer, until
+    /// another one of its length would fit. An event that alone outgrows the buffer loses its
+    /// oldest records.
     ///
     /// # Errors
     ///
-    /// [`Reason::RecordTooLarge`], [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. The
-    /// record is then not stored. Nothing else is lost, but for events that had to be evicted before this record, larger
-    /// than those before it, could be written.
+    /// [`Reason::RecordTooLarge`], [`Reason::Locked`], those of [`Buffer::open`], or what the
+    /// operating system says. The record is then not stored. Nothing else is lost, but for events
+    /// that had to be evicted before this record, larger than those before it, could be written.
     ///
     /// # Examples
     ///
@@ -297,8 +303,8 @@ impl<S: Store> Buffer<S> {
         })
     }
 
-    /// Reads the oldest records: as many as have no more than `byte_budget` bytes together, but at least one if there
-    /// is any. They stay stored until they are acknowledged.
+    /// Reads the oldest records: as many as have no more than `byte_budget` bytes together, but at
+    /// least one if there is any. They stay stored until they are acknowledged.
     ///
     /// # Errors
     ///
@@ -332,14 +338,14 @@ impl<S: Store> Buffer<S> {
     ///
     /// # Errors
     ///
-    /// [`Reason::StaleBatch`], [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. Nothing
-    /// was removed then.
+    /// [`Reason::StaleBatch`], [`Reason::Locked`], those of [`Buffer::open`], or what the operating
+    /// system says. Nothing was removed then.
     pub fn acknowledge(&mut self, batch: &Batch) -> Result<(), Error> {
         self.acknowledge_first(batch, batch.len())
     }
 
-    /// Removes the first `count` records of `batch`. Those that were evicted or acknowledged in the meantime are gone
-    /// already, which is no error.
+    /// Removes the first `count` records of `batch`. Those that were evicted or acknowledged in the
+    /// meantime are gone already, which is no error.
     ///
     /// # Errors
     ///
@@ -376,8 +382,9 @@ impl<S: Store> Buffer<S> {
         self.reading(0, |buffer| Ok(buffer.file_len))
     }
 
-    /// Reads all records that are stored now, oldest first, one at a time. Other handles go on in between: records that
-    /// they acknowledge or evict are left out, and a file that is replaced ends it.
+    /// Reads all records that are stored now, oldest first, one at a time. Other handles go on in
+    /// between: records that they acknowledge or evict are left out, and a file that is replaced
+    /// ends it.
     ///
     /// # Errors
     ///
@@ -416,7 +423,8 @@ impl<S: Store> Buffer<S> {
     ///
     /// # Errors
     ///
-    /// [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. The former bytes stay then.
+    /// [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. The former
+    /// bytes stay then.
     pub fn set_metadata(&mut self, metadata: [u8; 64]) -> Result<(), Error> {
         if self.is_off() {
             return Ok(());
@@ -427,14 +435,14 @@ impl<S: Store> Buffer<S> {
         })
     }
 
-    /// Makes durable what was done to the file until now, by whichever handle: what [`Durability::Process`] leaves out,
-    /// for many operations at once.
+    /// Makes durable what was done to the file until now, by whichever handle: what
+    /// [`Durability::Process`] leaves out, for many operations at once.
     ///
     /// # Errors
     ///
-    /// [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. What was done is done all the
-    /// same, but may not survive a loss of power; nor is that certain after a later success, for systems forget what
-    /// they failed to write.
+    /// [`Reason::Locked`], those of [`Buffer::open`], or what the operating system says. What was
+    /// done is done all the same, but may not survive a loss of power; nor is that certain after a
+    /// later success, for systems forget what they failed to write.
     ///
     /// # Examples
     ///
@@ -515,7 +523,8 @@ impl<S: Store> Buffer<S> {
         Err(Reason::Locked(self.options.lock_timeout))
     }
 
-    /// Reads the header; `false` if the file was moved aside or made readable, and all has to begin again.
+    /// Reads the header; `false` if the file was moved aside or made readable, and all has to begin
+    /// again.
     fn load(&mut self) -> Result<bool, Reason> {
         self.ahead = None;
         self.file_len = self.store.file_len()?;
@@ -615,8 +624,8 @@ impl<S: Store> Buffer<S> {
         }
     }
 
-    /// Where a frame of `len` bytes can go. Evicts, durably, only what lies in the way of a record that is larger than
-    /// those before it.
+    /// Where a frame of `len` bytes can go. Evicts, durably, only what lies in the way of a record
+    /// that is larger than those before it.
     fn make_room(&mut self, event: EventKey, len: u64) -> Result<u64, Fault> {
         let mut next = self.state;
         loop {
@@ -634,8 +643,9 @@ impl<S: Store> Buffer<S> {
         }
     }
 
-    /// Evicts what the caps demand once the newest record of `next`, of `len` bytes, is written, and what leaves room
-    /// for another. For a large record no room is left: that would cost too much of the buffer.
+    /// Evicts what the caps demand once the newest record of `next`, of `len` bytes, is written,
+    /// and what leaves room for another. For a large record no room is left: that would cost too
+    /// much of the buffer.
     fn evict_behind(&mut self, next: &mut State, len: u64) -> Result<(), Fault> {
         let end = self.end();
         let len = if len <= end / 16 { len } else { 0 };
@@ -725,7 +735,8 @@ impl<S: Store> Buffer<S> {
         Ok(next)
     }
 
-    /// An empty buffer is a short file. Should the cut fail, or be lost, then the next open does it.
+    /// An empty buffer is a short file. Should the cut fail, or be lost, then the next open does
+    /// it.
     fn cut_if_empty(&mut self) {
         if self.state.records == 0
             && self.file_len > HEADER_LEN

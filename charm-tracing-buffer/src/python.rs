@@ -1,21 +1,26 @@
 //! Buffers of the Python library: reading them, and taking them over without copying them.
 //!
-//! Such a file is nothing but records, joined by [`SEPARATOR`]. It is told from a stranger's by a separator in it or, if
-//! it has one record only, by being a protobuf message of nothing but field 1, as every serialized
-//! `ExportTraceServiceRequest` is. Its records are older than any that this crate writes, and each is an event.
+//! Such a file is nothing but records, joined by [`SEPARATOR`]. It is told from a stranger's by a
+//! separator in it or, if it has one record only, by being a protobuf message of nothing but field
+//! 1, as every serialized `ExportTraceServiceRequest` is. Its records are older than any that this
+//! crate writes, and each is an event.
 //!
-//! The first write takes the file over *in place*. Only the header has to come into being; the records stay where they
-//! are, named in the header as up to two extents, and are consumed from there like frames. Copying them into a new file
-//! would need twice the space, which the cap does not allow.
+//! The first write takes the file over *in place*. Only the header has to come into being; the
+//! records stay where they are, named in the header as up to two extents, and are consumed from
+//! there like frames. Copying them into a new file would need twice the space, which the cap does
+//! not allow.
 //!
-//! 1. Usually the first 8192 bytes are records. They go, with the future slot, into a journal (`<name>.import-journal`), which is
-//!    synced; then to the end of the file, synced; then the slots are written over them, synced; then the journal is
-//!    removed. Until the slots are there the file is a Python file, and a valid journal says that its own copy counts, so
-//!    that a crash anywhere repeats the steps.
-//! 2. If file, copy and journal together would pass `max_bytes`, the oldest records go first; and once none of
-//!    what is left begins in the first 8192 bytes, no copy is needed: slot B is written there.
-//! 3. A file that is longer than `max_bytes` has lost more than that from its front: the rest then moves down over it, in
-//!    synced batches, each no longer than the free stretch, so that no batch overwrites its own source.
+//! 1. Usually the first 8192 bytes are records. They go, with the future slot, into a journal
+//!    (`<name>.import-journal`), which is synced; then to the end of the file, synced; then the
+//!    slots are written over them, synced; then the journal is removed. Until the slots are there
+//!    the file is a Python file, and a valid journal says that its own copy counts, so that a crash
+//!    anywhere repeats the steps.
+//! 2. If file, copy and journal together would pass `max_bytes`, the oldest records go first; and
+//!    once none of what is left begins in the first 8192 bytes, no copy is needed: slot B is
+//!    written there.
+//! 3. A file that is longer than `max_bytes` has lost more than that from its front: the rest then
+//!    moves down over it, in synced batches, each no longer than the free stretch, so that no batch
+//!    overwrites its own source.
 
 use std::io;
 
@@ -223,7 +228,8 @@ impl<S: Store> Buffer<S> {
         let all = [Extent { offset: 0, len: self.file_len }, Extent::default()];
         let records = count(&mut self.store, &all)?;
         let mut state = state_of(self.file_len, records);
-        // An interrupted import wrote over records that it had just evicted; they are no longer what they were.
+        // An interrupted import wrote over records that it had just evicted; they are no longer
+        // what they were.
         let is_header_due = frame::has_begun_slot(beginning);
         while state.events > self.options.max_events
             || is_header_due && state.records > 0 && starts_in_header(&state)
@@ -299,8 +305,8 @@ impl<S: Store> Buffer<S> {
         self.move_python_down()
     }
 
-    /// The state after displacing what lies where the header will, and what has to be displaced; `None` if that takes
-    /// too much space.
+    /// The state after displacing what lies where the header will, and what has to be displaced;
+    /// `None` if that takes too much space.
     fn plan_with_copy(&self, mut next: State) -> Option<(State, Extent)> {
         let [_, records] = next.python;
         let displaced = Extent {
@@ -339,8 +345,8 @@ impl<S: Store> Buffer<S> {
         Ok(())
     }
 
-    /// Does the steps that a journal stands for, from the beginning; `false` if the journal is not complete, and so
-    /// nothing has been done yet, or if it is of another file.
+    /// Does the steps that a journal stands for, from the beginning; `false` if the journal is not
+    /// complete, and so nothing has been done yet, or if it is of another file.
     pub(crate) fn apply_journal(&mut self, journal: &[u8]) -> Result<bool, Reason> {
         let Some((next, displaced)) = decode_journal(journal) else {
             return Ok(false);
@@ -351,8 +357,8 @@ impl<S: Store> Buffer<S> {
         }
         let copied = self.store.write_at(copy_of(&next).offset, displaced);
         if let Err(error) = copied.and_then(|()| self.store.sync()) {
-            // Nothing is overwritten yet; without the journal the file is what it was, but only once what was added is
-            // gone for good.
+            // Nothing is overwritten yet; without the journal the file is what it was, but only
+            // once what was added is gone for good.
             self.store.set_len(next.file_id)?;
             self.store.sync()?;
             self.store.remove_journal()?;
@@ -365,8 +371,9 @@ impl<S: Store> Buffer<S> {
         Ok(true)
     }
 
-    /// Whether the file is the one that a journal was written for: it begins with what is to be displaced, or with the
-    /// header already, or with some of both; and has the length that it had, or behind that some of the copy.
+    /// Whether the file is the one that a journal was written for: it begins with what is to be
+    /// displaced, or with the header already, or with some of both; and has the length that it had,
+    /// or behind that some of the copy.
     fn is_being_imported(
         &mut self,
         next: &State,
@@ -395,7 +402,8 @@ impl<S: Store> Buffer<S> {
         Ok(begins_alike && ends_alike)
     }
 
-    /// Moves records that end behind the ring's end down to its beginning, as far as they are moved already or not.
+    /// Moves records that end behind the ring's end down to its beginning, as far as they are moved
+    /// already or not.
     pub(crate) fn move_python_down(&mut self) -> Result<(), Fault> {
         if self.state.extent() <= self.end() {
             return Ok(());
@@ -467,7 +475,8 @@ fn decode_journal(journal: &[u8]) -> Option<(State, &[u8])> {
         .then_some((next, displaced))
 }
 
-/// The first extent that is not empty: after an import that of the displaced bytes, after a move that of all.
+/// The first extent that is not empty: after an import that of the displaced bytes, after a move
+/// that of all.
 fn copy_of(next: &State) -> Extent {
     let [first, second] = next.python;
     if first.len > 0 { first } else { second }

@@ -1,6 +1,7 @@
-//! Taking damage out of a file. It owns the full verification: what is intact is kept in order, what is not is covered by
-//! fillers and counted, and afterwards every walk from head to tail finds a frame at every step. An interrupted repair
-//! begins again, because it never overwrites an intact frame.
+//! Taking damage out of a file. It owns the full verification: what is intact is kept in order,
+//! what is not is covered by fillers and counted, and afterwards every walk from head to tail finds
+//! a frame at every step. An interrupted repair begins again, because it never overwrites an intact
+//! frame.
 
 use std::io;
 
@@ -50,7 +51,8 @@ impl Survivors {
 }
 
 impl<S: Store> Buffer<S> {
-    /// The other slot is damaged and may have said more than this one: takes in the frames that it may have known.
+    /// The other slot is damaged and may have said more than this one: takes in the frames that it
+    /// may have known.
     pub(crate) fn take_in_newer(&mut self) -> Result<(), Reason> {
         let mut window = Window::default();
         while let Some((at, header)) = self.next_newer(&mut window)? {
@@ -92,7 +94,8 @@ impl<S: Store> Buffer<S> {
         Ok(None)
     }
 
-    /// Verifies all that is live, and makes the file what it would be had the damaged records never been in it.
+    /// Verifies all that is live, and makes the file what it would be had the damaged records never
+    /// been in it.
     pub(crate) fn repair(&mut self) -> Result<(), Reason> {
         self.ahead = None;
         let before = self.state;
@@ -113,8 +116,8 @@ impl<S: Store> Buffer<S> {
         Ok(())
     }
 
-    /// What is left of the bytes of a Python file, given the oldest frame. They have no checksums and are believed, unless
-    /// there are more records than there are numbers for them.
+    /// What is left of the bytes of a Python file, given the oldest frame. They have no checksums
+    /// and are believed, unless there are more records than there are numbers for them.
     fn repair_python(&mut self, next: &mut State, frame: Option<&RecordHeader>) -> io::Result<u64> {
         for extent in &mut next.python {
             extent.len = extent.len.min(self.file_len.saturating_sub(extent.offset));
@@ -174,7 +177,8 @@ impl<S: Store> Buffer<S> {
         Ok(())
     }
 
-    /// Verifies a stretch of the ring, covers what is wrong between intact frames, and says where the last one ends.
+    /// Verifies a stretch of the ring, covers what is wrong between intact frames, and says where
+    /// the last one ends.
     fn repair_stretch(
         &mut self,
         (from, to): (u64, u64),
@@ -242,7 +246,8 @@ impl<S: Store> Buffer<S> {
         Ok(Some(checksum.finish()))
     }
 
-    /// Finds out what a file without a valid slot is, and makes it usable. `false` if it has to be loaded again.
+    /// Finds out what a file without a valid slot is, and makes it usable. `false` if it has to be
+    /// loaded again.
     pub(crate) fn load_without_header(&mut self, beginning: &[u8]) -> Result<bool, Reason> {
         // Longer than any buffer: not worth a search.
         if self.file_len > LARGEST_MAX_BYTES {
@@ -280,7 +285,8 @@ impl<S: Store> Buffer<S> {
         Ok(false)
     }
 
-    /// What the intact frames of a file say about it, if there are any: the newest knows which was the oldest.
+    /// What the intact frames of a file say about it, if there are any: the newest knows which was
+    /// the oldest.
     fn state_from_frames(&mut self) -> io::Result<Option<State>> {
         let mut newest: Option<(u64, RecordHeader)> = None;
         self.each_frame(|at, header| {

@@ -1,5 +1,6 @@
-//! Where frames lie: the geometry of the ring, as arithmetic on a [`State`]. It owns which bytes are free and how head
-//! and tail move, and knows neither bytes nor files. Live frames never overlap; a frame is never split.
+//! Where frames lie: the geometry of the ring, as arithmetic on a [`State`]. It owns which bytes
+//! are free and how head and tail move, and knows neither bytes nor files. Live frames never
+//! overlap; a frame is never split.
 
 use crate::frame::{HEADER_LEN, RecordHeader, State, align_down};
 
@@ -16,7 +17,8 @@ impl State {
         self.python.iter().any(|extent| extent.len > 0)
     }
 
-    /// Where a frame of `len` bytes would go in a ring that ends at `end`; `None` while live bytes are in its way.
+    /// Where a frame of `len` bytes would go in a ring that ends at `end`; `None` while live bytes
+    /// are in its way.
     pub(crate) fn place(&self, len: u64, end: u64) -> Option<u64> {
         let fits_below = |offset: u64, limit: u64| offset.saturating_add(len) <= limit;
         if self.wrap != 0 {
@@ -28,8 +30,8 @@ impl State {
         fits_below(HEADER_LEN, self.floor()).then_some(HEADER_LEN)
     }
 
-    /// The lowest byte that the oldest data may lie at: below it, down to the ring's start, all is free (unless the
-    /// ring has wrapped; then down to the tail).
+    /// The lowest byte that the oldest data may lie at: below it, down to the ring's start, all is
+    /// free (unless the ring has wrapped; then down to the tail).
     fn floor(&self) -> u64 {
         let [first, second] = self.python;
         if first.len > 0 {
@@ -41,7 +43,8 @@ impl State {
         }
     }
 
-    /// The record with this header now is the newest; its frame is at `at`, a result of [`State::place`].
+    /// The record with this header now is the newest; its frame is at `at`, a result of
+    /// [`State::place`].
     pub(crate) fn append(&mut self, header: &RecordHeader, at: u64) {
         if at < self.tail && self.wrap == 0 {
             self.wrap = self.tail;
@@ -92,7 +95,8 @@ impl State {
         }
     }
 
-    /// The record now at the front belongs to `event`: if that is another one than before, one event has ended.
+    /// The record now at the front belongs to `event`: if that is another one than before, one
+    /// event has ended.
     pub(crate) fn front_event(&mut self, event: u64) {
         if event != self.head_event {
             self.head_event = event;

@@ -1,7 +1,7 @@
-//! Making a file smaller than its live records allow where they lie: frames move down within the file, into free space.
-//! Nothing is copied outside of it, so that it never takes more space than before. A copy is synced, and named by the
-//! header, before its original is overwritten; whatever a crash leaves, each frame is intact in one place at least, and a
-//! repair finds it.
+//! Making a file smaller than its live records allow where they lie: frames move down within the
+//! file, into free space. Nothing is copied outside of it, so that it never takes more space than
+//! before. A copy is synced, and named by the header, before its original is overwritten; whatever
+//! a crash leaves, each frame is intact in one place at least, and a repair finds it.
 
 use crate::error::Fault;
 use crate::frame::{self, FrameHeader, HEADER_LEN, State};
@@ -69,8 +69,8 @@ impl<S: Store> Buffer<S> {
         first.len == 0 && self.can_stay(second)
     }
 
-    /// Whether moving the oldest stretch down brings `state` before the ring's end, and every frame of it fits into the
-    /// free bytes, so that none has to overwrite itself.
+    /// Whether moving the oldest stretch down brings `state` before the ring's end, and every frame
+    /// of it fits into the free bytes, so that none has to overwrite itself.
     fn can_move(&mut self, state: &mut State) -> Result<bool, Fault> {
         if self.front(state)?.is_none() {
             return Ok(false);

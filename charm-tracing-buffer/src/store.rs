@@ -1,5 +1,6 @@
-//! The medium under a buffer: [`Store`] is all that the buffer asks of it, [`FileStore`] is the real one and the only
-//! code of this crate that names `std::fs`. It moves bytes, locks and syncs, and knows nothing of the format.
+//! The medium under a buffer: [`Store`] is all that the buffer asks of it, [`FileStore`] is the
+//! real one and the only code of this crate that names `std::fs`. It moves bytes, locks and syncs,
+//! and knows nothing of the format.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
@@ -34,20 +35,23 @@ pub enum Presence {
 
 /// A file that a buffer lives in, with the two neighbours that it may need.
 ///
-/// Implement it to keep a buffer elsewhere, or to test what a program does when its disk fails. Offsets and lengths are
-/// in bytes. Except for [`lock`](Store::lock) everything is called with the lock held only.
+/// Implement it to keep a buffer elsewhere, or to test what a program does when its disk fails.
+/// Offsets and lengths are in bytes. Except for [`lock`](Store::lock) everything is called with the
+/// lock held only.
 pub trait Store {
     /// Where the buffer is, for messages.
     fn path(&self) -> &Path;
 
-    /// Locks the file that is now at the path, for as long as [`unlock`](Store::unlock) is not called.
+    /// Locks the file that is now at the path, for as long as [`unlock`](Store::unlock) is not
+    /// called.
     ///
     /// # Errors
     ///
     /// [`Reason::Locked`] after `timeout`, [`Reason::NotAFile`], or what the operating system says.
     fn lock(&mut self, missing: Missing, timeout: Duration) -> Result<Presence, Reason>;
 
-    /// Lets others go on. It cannot fail in a way that matters: the lock ends with the file descriptor, at the latest.
+    /// Lets others go on. It cannot fail in a way that matters: the lock ends with the file
+    /// descriptor, at the latest.
     fn unlock(&mut self);
 
     /// The file's length.
@@ -92,8 +96,8 @@ pub trait Store {
     /// As above.
     fn sync_entry(&mut self) -> io::Result<()>;
 
-    /// Moves the file aside, over any that was moved aside before, and lets go of it: the next [`lock`](Store::lock)
-    /// finds none.
+    /// Moves the file aside, over any that was moved aside before, and lets go of it: the next
+    /// [`lock`](Store::lock) finds none.
     ///
     /// # Errors
     ///
@@ -125,8 +129,8 @@ pub trait Store {
     fn fresh_id(&mut self) -> u64;
 }
 
-/// A file on disk. Beside it there may be `<name>.import-journal`, the journal of an import that is under way, and
-/// `<name>.foreign`, a file that was in the way and not a buffer.
+/// A file on disk. Beside it there may be `<name>.import-journal`, the journal of an import that is
+/// under way, and `<name>.foreign`, a file that was in the way and not a buffer.
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
@@ -167,7 +171,8 @@ impl FileStore {
 
     /// Opens what is at the path, if that is a file, and takes others' permissions away.
     fn open_existing(&self) -> Result<Option<File>, Reason> {
-        // Looked at before it is opened: to open a device can have effects, and a pipe's open can block.
+        // Looked at before it is opened: to open a device can have effects, and a pipe's open can
+        // block.
         match fs::symlink_metadata(&self.path) {
             Ok(metadata) => require_file(&metadata)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -245,7 +250,8 @@ impl Store for FileStore {
             }
             match self.file()?.try_lock() {
                 Ok(()) if self.is_current()? => return Ok(Presence::Locked),
-                // Deleted or replaced, before or while we waited: what counts is what is at the path now.
+                // Deleted or replaced, before or while we waited: what counts is what is at the
+                // path now.
                 Ok(()) => {
                     self.file = None;
                     patience.check()?;
@@ -392,7 +398,8 @@ fn require_file(metadata: &Metadata) -> Result<(), Reason> {
     }))
 }
 
-/// Creates `directory` and what is missing above it, private, and makes the new entries survive a loss of power.
+/// Creates `directory` and what is missing above it, private, and makes the new entries survive a
+/// loss of power.
 fn create_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory.ancestors().take_while(|path| is_missing(path)).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;

@@ -1,5 +1,5 @@
-//! Walking from head to tail: what the oldest record is, what its bytes are, what comes behind it. Anything found that
-//! does not belong there is damage. Nothing is written here.
+//! Walking from head to tail: what the oldest record is, what its bytes are, what comes behind it.
+//! Anything found that does not belong there is damage. Nothing is written here.
 
 use std::io;
 
@@ -10,7 +10,8 @@ use crate::store::{FileStore, Store};
 use crate::{Buffer, EventKey, Record, python, to_usize};
 
 impl<S: Store> Buffer<S> {
-    /// The oldest record of `state`. Brings `state` to it: what lies before it is skipped, an ended event counted.
+    /// The oldest record of `state`. Brings `state` to it: what lies before it is skipped, an ended
+    /// event counted.
     pub(crate) fn front(&mut self, state: &mut State) -> Result<Option<Front>, Fault> {
         if state.records == 0 {
             return Ok(None);
@@ -58,7 +59,8 @@ impl<S: Store> Buffer<S> {
         Ok(Record { event: front.key, bytes })
     }
 
-    /// Reads a payload and, since that is the next thing wanted, the fixed part of the frame behind it.
+    /// Reads a payload and, since that is the next thing wanted, the fixed part of the frame behind
+    /// it.
     fn read_payload(&mut self, at: u64, len: u64, checksum: u32) -> Result<Vec<u8>, Fault> {
         let frame_len = frame::frame_len(len);
         let len = to_usize(len);
@@ -114,7 +116,8 @@ impl Front {
     }
 }
 
-/// Whether a frame at the head of `state` can be the one that is meant to be there, and not one of an earlier lap.
+/// Whether a frame at the head of `state` can be the one that is meant to be there, and not one of
+/// an earlier lap.
 fn belongs(header: &RecordHeader, state: &State) -> bool {
     (state.head_sequence..state.next_sequence).contains(&header.sequence)
         && (state.head_event..=state.last_event).contains(&header.event)
@@ -126,7 +129,8 @@ fn belongs(header: &RecordHeader, state: &State) -> bool {
 #[derive(Debug)]
 pub struct Iter<'a, S = FileStore> {
     buffer: &'a mut Buffer<S>,
-    /// What is still to come, and the first record number that is not part of it; `None` before the beginning.
+    /// What is still to come, and the first record number that is not part of it; `None` before the
+    /// beginning.
     rest: Option<(State, u64)>,
     done: bool,
 }
@@ -161,7 +165,8 @@ impl<S: Store> Iterator for Iter<'_, S> {
 }
 
 impl<S: Store> Buffer<S> {
-    /// The first record of `rest` that is still there and older than `end`, what comes after it, and `end`.
+    /// The first record of `rest` that is still there and older than `end`, what comes after it,
+    /// and `end`.
     fn record_after(
         &mut self,
         rest: State,

@@ -1,5 +1,5 @@
-//! The machine stops, or an operation fails, at every operation of a workload in turn; what was acknowledged is there
-//! afterwards, whatever became of what had not been synced.
+//! The machine stops, or an operation fails, at every operation of a workload in turn; what was
+//! acknowledged is there afterwards, whatever became of what had not been synced.
 
 #![expect(
     clippy::unwrap_used,
@@ -132,8 +132,8 @@ fn trace(start: &Disk, steps: Vec<Step>, durability: Durability) -> Trace {
     Trace { steps, after, metadata, operations }
 }
 
-/// Whether `found` is what an unfinished step may leave: what was before or after it, or between an eviction and that
-/// for which it was made.
+/// Whether `found` is what an unfinished step may leave: what was before or after it, or between an
+/// eviction and that for which it was made.
 fn is_allowed(found: &Contents, before: &Contents, after: &Contents) -> bool {
     if found == before || found == after {
         return true;
@@ -144,14 +144,16 @@ fn is_allowed(found: &Contents, before: &Contents, after: &Contents) -> bool {
             || cut == before.len()
             || before[cut - 1].event != before[cut].event
             || after.len() < 2;
-        // With or without the new record: its frame can be in the file although the slot that evicts for it is not.
+        // With or without the new record: its frame can be in the file although the slot that
+        // evicts for it is not.
         let rest = &before[cut..];
         let new = found.len() == rest.len() + 1 && found.last() == after.last();
         whole_events && found.starts_with(rest) && (found.len() == rest.len() || new)
     })
 }
 
-/// What may be there after the step in which it stopped: what was before or what would have been after.
+/// What may be there after the step in which it stopped: what was before or what would have been
+/// after.
 struct Expected {
     before: Contents,
     after: Contents,
@@ -205,8 +207,8 @@ fn lengths(contents: &Contents) -> Vec<(u8, usize)> {
     contents.iter().map(|record| (record.event.0[0], record.bytes.len())).collect()
 }
 
-/// Stops the machine in each operation of the workload, and looks at what each of some losses leaves. Says how many
-/// points and images that were.
+/// Stops the machine in each operation of the workload, and looks at what each of some losses
+/// leaves. Says how many points and images that were.
 fn crash_everywhere(start: &Disk, steps: Vec<Step>, durability: Durability) -> (u64, u64) {
     let start_contents =
         contents(&mut Buffer::open_in(start.after_kill(), options(2 * SMALL, durability)).unwrap());
@@ -222,7 +224,8 @@ fn crash_everywhere(start: &Disk, steps: Vec<Step>, durability: Durability) -> (
             .iter()
             .enumerate()
             .position(|(index, step)| {
-                // An operation that does not matter for the outcome, like cutting an empty file, may be the one.
+                // An operation that does not matter for the outcome, like cutting an empty file,
+                // may be the one.
                 perform(&disk, &mut buffer, index, step, durability).is_err() || disk.has_stopped()
             })
             .unwrap();
@@ -262,9 +265,9 @@ fn acknowledged_records_survive_a_kill_at_every_operation_without_sync() {
     assert!(points > 100, "the workload has become too small: {points}");
 }
 
-/// Executions as charms have them, each with a handle of its own that syncs once, at its end, if at all: some that wait,
-/// long ones that leave records as they go, some whose records are delivered with those of others or alone; until the
-/// ring has been full and has wrapped.
+/// Executions as charms have them, each with a handle of its own that syncs once, at its end, if at
+/// all: some that wait, long ones that leave records as they go, some whose records are delivered
+/// with those of others or alone; until the ring has been full and has wrapped.
 fn workload_of_executions() -> Vec<Step> {
     let mut steps = vec![Reopen(SMALL), Push(1, 3000), SetMetadata(1), Step::Sync];
     for key in 10..60 {
@@ -282,7 +285,8 @@ fn workload_of_executions() -> Vec<Step> {
     steps
 }
 
-/// Stops the machine in each operation, and requires what was there at the last sync and in each state since.
+/// Stops the machine in each operation, and requires what was there at the last sync and in each
+/// state since.
 fn lose_power_everywhere(start: &Disk, steps: Vec<Step>) -> (u64, u64) {
     let (mut images, mut survived) = (0, 0);
     let before = contents(
@@ -429,7 +433,8 @@ fn a_journal_that_outlived_its_file_does_nothing_to_another() {
     assert!(tried > 2, "a journal was left {tried} times only");
 }
 
-/// Lets each operation fail in turn, goes on, loses power, and requires everything that was acknowledged.
+/// Lets each operation fail in turn, goes on, loses power, and requires everything that was
+/// acknowledged.
 fn fail_everywhere(start: &Disk, steps: &[Step]) -> u64 {
     let start_contents = contents(
         &mut Buffer::open_in(start.after_kill(), options(2 * SMALL, Durability::Sync)).unwrap(),

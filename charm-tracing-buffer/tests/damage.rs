@@ -1,5 +1,6 @@
-//! Every truncation and every flipped bit of small files, zeroed pages, and made-up content: opening never fails, what is
-//! intact comes out in order, what was lost is counted, and the buffer works on.
+//! Every truncation and every flipped bit of small files, zeroed pages, and made-up content:
+//! opening never fails, what is intact comes out in order, what was lost is counted, and the buffer
+//! works on.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! Real files: permissions, links, pipes, deletion, locks, full disks, and processes that are killed.
+//! Real files: permissions, links, pipes, deletion, locks, full disks, and processes that are
+//! killed.
 
 #![expect(
     clippy::unwrap_used,
@@ -332,7 +333,8 @@ fn threads_with_a_handle_each_lose_nothing() {
     assert_eq!(next, [200; 4]);
 }
 
-/// What a child process of these tests does instead of them: the test binary runs itself with this in the environment.
+/// What a child process of these tests does instead of them: the test binary runs itself with this
+/// in the environment.
 const CHILD: &str = "BUFFER_TEST_CHILD";
 
 fn child(job: &str, path: &Path) -> Child {

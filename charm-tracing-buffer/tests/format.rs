@@ -1,5 +1,6 @@
-//! The format is what `frame.rs` says: a file with known content has known bytes, and those bytes are read as that
-//! content, also by later versions. The Python library's file is read as what it is.
+//! The format is what `frame.rs` says: a file with known content has known bytes, and those bytes
+//! are read as that content, also by later versions. The Python library's file is read as what it
+//! is.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 

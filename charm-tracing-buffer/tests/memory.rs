@@ -1,4 +1,5 @@
-//! No operation takes more memory than twice the largest record and 64 KiB, apart from what the caller peeks.
+//! No operation takes more memory than twice the largest record and 64 KiB, apart from what the
+//! caller peeks.
 
 #![expect(
     clippy::unwrap_used,
@@ -52,7 +53,8 @@ fn memory_is_bounded_by_the_largest_record() {
         measure("iterate", largest, || {
             buffer.iter().for_each(|record| drop(record.unwrap()));
         });
-        // Damage in the middle of the oldest record, then a smaller cap, then the end of the header.
+        // Damage in the middle of the oldest record, then a smaller cap, then the end of the
+        // header.
         let mut file = fs::read(&path).unwrap();
         let middle = file.len() / 2;
         file[middle] ^= 1;

@@ -1,4 +1,5 @@
-//! Random pushes, peeks, acknowledgements and reopenings against a capped list: the buffer is that list.
+//! Random pushes, peeks, acknowledgements and reopenings against a capped list: the buffer is that
+//! list.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! `extra_types(..)`: the calls in a traced body, rewritten so that those on listed types open spans.
+//! `extra_types(..)`: the calls in a traced body, rewritten so that those on listed types open
+//! spans.
 //!
 //! A call is never taken apart. It comes to stand behind a guard:
 //!
@@ -10,8 +11,8 @@
 //!
 //! The block is of the edition of this crate, which must stay 2021: there, what the last expression
 //! of a block leaves behind is dropped where it is without the block, at the end of the statement
-//! around it. So temporaries, borrows and types stay as they were, and so do lints about unused values
-//! and unreachable code.
+//! around it. So temporaries, borrows and types stay as they were, and so do lints about unused
+//! values and unreachable code.
 //!
 //! Whether the receiver is of a listed type is found out at run time. What cannot be rewritten
 //! without a chance of changing the program's meaning is left alone; see [`Receiver::of`].
@@ -597,8 +598,8 @@ fn guard(call: &mut Expr, opening: &TokenStream) {
     *call = Expr::Block(ExprBlock { attrs: Vec::new(), label: None, block });
 }
 
-/// Puts a future in the arguments of `function`, behind what `opening` makes. At the future's place,
-/// so that a lint about the statement is still its author's.
+/// Puts a future in the arguments of `function`, behind what `opening` makes. At the future's
+/// place, so that a lint about the statement is still its author's.
 fn wrap(future: &mut Expr, root: &Root, function: &str, opening: Option<TokenStream>) {
     let span = first_span(future);
     let call = mem::replace(future, Expr::Verbatim(TokenStream::new()));

@@ -1,8 +1,8 @@
 //! Mistakes, collected so that one compile reports them all.
 //!
 //! Each is a message on the exact token that is wrong: lower case, no full stop, code in backticks,
-//! saying what to write instead. What was collected is emitted next to the user's item, never in its
-//! place, so that no other error follows from the first.
+//! saying what to write instead. What was collected is emitted next to the user's item, never in
+//! its place, so that no other error follows from the first.
 
 use std::fmt::Display;
 

@@ -71,7 +71,8 @@ fn completion(charm: &Charm, late: &[&Setting]) -> Option<TokenStream> {
     })
 }
 
-/// Whether spans cannot go to the buffer before this is known: where that is, and whom they tell of.
+/// Whether spans cannot go to the buffer before this is known: where that is, and whom they tell
+/// of.
 fn says_what_is_buffered(setting: &Setting) -> bool {
     let option = setting.option.to_string();
     option == "service_name" || option.starts_with("buffer_")
@@ -290,8 +291,8 @@ fn is_never(ty: &Type) -> bool {
     matches!(ty, Type::Never(_))
 }
 
-/// Calls the body as a closure that takes the function's own patterns, so that what is dropped, when,
-/// and what is unused stays as it was.
+/// Calls the body as a closure that takes the function's own patterns, so that what is dropped,
+/// when, and what is unused stays as it was.
 fn call_in_closure(function: &mut ImplItemFn, plan: &Plan, fields: &[TokenStream]) -> TokenStream {
     let root = &plan.root;
     let receiver = whole_receiver(&function.sig);
@@ -422,8 +423,8 @@ fn fields(plan: &Plan, span: &TokenStream) -> Vec<TokenStream> {
     fields.collect()
 }
 
-/// The call that starts the span: `enter` or `open`, or the form of it for methods of a type that the
-/// attribute cannot see.
+/// The call that starts the span: `enter` or `open`, or the form of it for methods of a type that
+/// the attribute cannot see.
 fn start(function: &Ident, plan: &Plan, start: &str) -> TokenStream {
     let root = &plan.root;
     let site = site(function, plan);
@@ -441,8 +442,8 @@ fn start(function: &Ident, plan: &Plan, start: &str) -> TokenStream {
     }
 }
 
-/// What is known about a function when it is compiled. Its line is that of its name, not that of the
-/// attribute.
+/// What is known about a function when it is compiled. Its line is that of its name, not that of
+/// the attribute.
 fn site(function: &Ident, plan: &Plan) -> TokenStream {
     let root = &plan.root;
     let place = quote_spanned!(function.span()=> ::core::file!(), ::core::line!());

@@ -356,8 +356,8 @@ pub(crate) fn function(
     Some(Function { item, plan })
 }
 
-/// Refuses what no attribute can trace, where it was asked for by name. In a traced `impl` block such
-/// functions are left alone without a word.
+/// Refuses what no attribute can trace, where it was asked for by name. In a traced `impl` block
+/// such functions are left alone without a word.
 fn check_traceable(attribute: Attribute, item: &ImplItemFn, errors: &mut Errors) -> Option<()> {
     if let Some(constness) = &item.sig.constness {
         errors.on(
@@ -408,7 +408,8 @@ impl Shape {
     }
 }
 
-/// Whether a type is a future that can be replaced by another: an `impl Future`, a boxed `dyn Future`.
+/// Whether a type is a future that can be replaced by another: an `impl Future`, a boxed `dyn
+/// Future`.
 fn future_type(ty: &Type) -> Option<FutureType> {
     match ty {
         Type::Group(group) => future_type(&group.elem),

@@ -9,9 +9,9 @@
 //!
 //! # What is recorded
 //!
-//! A traced function is a span from its first statement to its end, called `method call: Type::method`
-//! or `function call: name`, with `code.function.name`, `code.file.path` and `code.line.number`. Its
-//! arguments are not recorded unless `fields(..)` names them.
+//! A traced function is a span from its first statement to its end, called `method call:
+//! Type::method` or `function call: name`, with `code.function.name`, `code.file.path` and
+//! `code.line.number`. Its arguments are not recorded unless `fields(..)` names them.
 //!
 //! An `Err` that is returned ends the span with status Error: the error's `Display` as description,
 //! else its `Debug`, else its type's name. However the `Result` is spelt, it is found: an alias,
@@ -45,8 +45,8 @@ mod item;
 
 use proc_macro::TokenStream;
 
-/// Traces a charm: every method of the `impl` block is a span, and the options say how an execution is
-/// traced.
+/// Traces a charm: every method of the `impl` block is a span, and the options say how an execution
+/// is traced.
 ///
 /// ```
 /// use charm_tracing::trace_charm;
@@ -88,14 +88,15 @@ use proc_macro::TokenStream;
 /// | `skip(method, ..)` | methods that are not traced | none |
 /// | `crate = path` | the path of `charm_tracing`, where it has another | `::charm_tracing` |
 ///
-/// `tracing_endpoint` and `server_cert` name a method of the block, else a field; `"tracing_endpoint"`
-/// works as well. Any option takes any expression: one that mentions `self` is evaluated when the charm
-/// is built, another before. A `buffer_max_size_mib` that is a constant is checked by the compiler.
+/// `tracing_endpoint` and `server_cert` name a method of the block, else a field;
+/// `"tracing_endpoint"` works as well. Any option takes any expression: one that mentions `self` is
+/// evaluated when the charm is built, another before. A `buffer_max_size_mib` that is a constant is
+/// checked by the compiler.
 ///
 /// # On a struct
 ///
-/// The attribute then only says how the charm is traced; `#[trace_type]` on its `impl` blocks traces
-/// their methods.
+/// The attribute then only says how the charm is traced; `#[trace_type]` on its `impl` blocks
+/// traces their methods.
 ///
 /// ```
 /// use charm_tracing::{trace_charm, trace_type};
@@ -111,15 +112,16 @@ use proc_macro::TokenStream;
 ///
 /// # `extra_types`
 ///
-/// Calls on values of the listed types are spans called `method call: Type::method`, where they are made
-/// in the bodies of the block: those types may be of crates that know nothing of tracing. Calls through
-/// references, `Box`, `Rc`, `Arc`, `Pin`, `Ref`, `RefMut` and lock guards count. Methods that every type
-/// has from the standard library (`clone`, `eq`, `as_ref`, `into`, `borrow`, `to_string`, …) do not.
-/// Whether a value is of a listed type is found out by the name of its type, at run time.
+/// Calls on values of the listed types are spans called `method call: Type::method`, where they are
+/// made in the bodies of the block: those types may be of crates that know nothing of tracing.
+/// Calls through references, `Box`, `Rc`, `Arc`, `Pin`, `Ref`, `RefMut` and lock guards count.
+/// Methods that every type has from the standard library (`clone`, `eq`, `as_ref`, `into`,
+/// `borrow`, `to_string`, …) do not. Whether a value is of a listed type is found out by the name
+/// of its type, at run time.
 ///
-/// A span begins before the call's arguments are evaluated, so that calls in them lie inside it; that of
-/// an awaited call begins when its future is first polled. What the call returns is not looked at: an
-/// `Err` is recorded on the function that returns it.
+/// A span begins before the call's arguments are evaluated, so that calls in them lie inside it;
+/// that of an awaited call begins when its future is first polled. What the call returns is not
+/// looked at: an `Err` is recorded on the function that returns it.
 ///
 /// These calls are left as they are:
 ///
@@ -203,8 +205,9 @@ pub fn trace_type(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `skip` | the method is not traced | it is |
 /// | `crate = path` | the path of `charm_tracing`, where it has another | the block's, else `::charm_tracing` |
 ///
-/// A field's key is a word, words with dots between them, or text. Its value is a number, a `bool`, text,
-/// an `Option` of one, or anything that is `Display`; it is evaluated only where it is recorded.
+/// A field's key is a word, words with dots between them, or text. Its value is a number, a `bool`,
+/// text, an `Option` of one, or anything that is `Display`; it is evaluated only where it is
+/// recorded.
 ///
 /// A function without `self` in a block that is not traced must mention `Self`; otherwise it is
 /// traced by `#[trace_function]`.

@@ -1,8 +1,8 @@
 //! The spans of one execution: the open ones, and the finished ones that wait to leave.
 //!
 //! Invariants: a span is in exactly one of the two places; its end is never before its start; every
-//! time comes from one clock that never runs backwards. This file knows neither threads' current spans
-//! (`span.rs`, `current.rs`) nor where finished spans go (`export/`).
+//! time comes from one clock that never runs backwards. This file knows neither threads' current
+//! spans (`span.rs`, `current.rs`) nor where finished spans go (`export/`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +18,8 @@ use crate::call_site::Name;
 use crate::failure::FailureText;
 use crate::ids;
 
-/// One span, open or finished. Most spans have a name and two times and nothing else: the rest is boxed away.
+/// One span, open or finished. Most spans have a name and two times and nothing else: the rest is
+/// boxed away.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) id: SpanId,
@@ -106,7 +107,8 @@ pub(crate) struct Start<'a> {
 #[derive(Debug)]
 pub(crate) struct Collector {
     clock: Clock,
-    /// The context of the trace that the execution belongs to; spans of other traces carry their own.
+    /// The context of the trace that the execution belongs to; spans of other traces carry their
+    /// own.
     trace: SpanContext,
     root: OnceLock<RootSpan>,
     spans: Mutex<Spans>,
@@ -339,7 +341,8 @@ impl Collector {
     }
 
     fn lock(&self) -> MutexGuard<'_, Spans> {
-        // A thread that panicked while it held the lock left whole spans behind: every change is one assignment.
+        // A thread that panicked while it held the lock left whole spans behind: every change is
+        // one assignment.
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -384,7 +387,8 @@ fn exception(failure: &FailureText, at: SystemTime) -> Event {
     Event::new("exception", at, attributes, 0)
 }
 
-/// Wall-clock time that never runs backwards: read from the system once, then carried on by the monotonic clock.
+/// Wall-clock time that never runs backwards: read from the system once, then carried on by the
+/// monotonic clock.
 #[derive(Debug)]
 struct Clock {
     epoch_nanos: u64,

@@ -29,9 +29,9 @@ use crate::span::{SpanHandle, suppressed};
 /// Runs one execution of a charm: builds it, hands it the event, delivers the trace.
 ///
 /// `construct` builds the charm, or fails to; `handle` is the charm's own dispatch. An `Err` of
-/// either is printed to stderr, as `Error: {:#}`, and becomes exit code 1: return the exit code from
-/// `main`, so that Juju sees a failed hook. A panic is recorded, the trace delivered, and then the
-/// panic goes on.
+/// either is printed to stderr, as `Error: {:#}`, and becomes exit code 1: return the exit code
+/// from `main`, so that Juju sees a failed hook. A panic is recorded, the trace delivered, and then
+/// the panic goes on.
 ///
 /// ```
 /// use std::process::ExitCode;

@@ -38,7 +38,8 @@ impl Failure<'_> {
     }
 }
 
-/// The failure of a call, in words. Built from user code's `Display` before the collector is locked.
+/// The failure of a call, in words. Built from user code's `Display` before the collector is
+/// locked.
 #[derive(Debug)]
 pub(crate) struct FailureText {
     pub(crate) error_type: Cow<'static, str>,
@@ -77,9 +78,9 @@ fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
 }
 
 /// What `said` says, up to so many bytes: an error that quotes a whole file is not to push the rest
-/// of the trace out. A `Display` that fails has said what it has said; one that panics is the charm's
-/// own code going wrong in a place where without tracing it would not have run, so the panic ends
-/// here.
+/// of the trace out. A `Display` that fails has said what it has said; one that panics is the
+/// charm's own code going wrong in a place where without tracing it would not have run, so the
+/// panic ends here.
 pub(crate) fn in_words(said: &dyn fmt::Display) -> String {
     let mut words = Words(String::new());
     let say = AssertUnwindSafe(|| write!(words, "{said}"));

@@ -1,7 +1,8 @@
 //! Threads of our own, beside the charm's.
 //!
-//! They hear no signals: a charm that blocks one, to wait for it or to finish something first, does so
-//! on the threads that it knows of, and the kernel gives the signal to any thread that would take it.
+//! They hear no signals: a charm that blocks one, to wait for it or to finish something first, does
+//! so on the threads that it knows of, and the kernel gives the signal to any thread that would
+//! take it.
 
 use std::io;
 use std::thread::{self, JoinHandle};

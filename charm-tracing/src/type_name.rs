@@ -14,8 +14,8 @@ pub(crate) fn last_word(type_name: &str) -> &str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// Whether a type is the one called `wanted`, or a pointer, a guard or a cell's borrow that leads to
-/// one.
+/// Whether a type is the one called `wanted`, or a pointer, a guard or a cell's borrow that leads
+/// to one.
 pub(crate) fn reaches(type_name: &str, wanted: &str) -> bool {
     let wanted = pointee(wanted);
     // Most receivers are something else altogether.

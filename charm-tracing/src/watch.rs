@@ -2,12 +2,12 @@
 //!
 //! One thread sleeps beside the charm. When finished spans have waited long it lets them leave, so
 //! that a charm that is killed in the middle of a long call loses little; and it hears SIGTERM, by
-//! which Juju ends a charm when a unit or its agent is stopped. Where the charm has left that signal
-//! to its default, what was collected is handed over first and then the default happens: to whoever
-//! sent it, the charm died of SIGTERM as ever. A charm that already handles the signal when it is
-//! built is left alone; when it then ends, its trace is handed on as at any end. (One that begins to
-//! handle it later by `signal-hook`, as `tokio` does, shares the signal with this file, and ends after
-//! its handler was told; by `sigaction` it has the signal for itself.)
+//! which Juju ends a charm when a unit or its agent is stopped. Where the charm has left that
+//! signal to its default, what was collected is handed over first and then the default happens: to
+//! whoever sent it, the charm died of SIGTERM as ever. A charm that already handles the signal when
+//! it is built is left alone; when it then ends, its trace is handed on as at any end. (One that
+//! begins to handle it later by `signal-hook`, as `tokio` does, shares the signal with this file,
+//! and ends after its handler was told; by `sigaction` it has the signal for itself.)
 
 use std::fmt;
 use std::fs::File;

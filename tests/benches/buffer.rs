@@ -1,12 +1,15 @@
-//! What a push, an open and a drain of `charm-tracing-buffer` cost, beside the same of its peers, in one run.
+//! What a push, an open and a drain of `charm-tracing-buffer` cost, beside the same of its peers,
+//! in one run.
 //!
-//! `push-…` is what a process does that lives for a second: open, push, close. `kept-open-push-…` is the push alone, by a
-//! handle that stays open. In front of `push-empty` the queue exists and was drained.
+//! `push-…` is what a process does that lives for a second: open, push, close. `kept-open-push-…`
+//! is the push alone, by a handle that stays open. In front of `push-empty` the queue exists and
+//! was drained.
 //!
-//! Every contender keeps 6 KB records under the same cap and evicts the oldest when it is reached. The contenders take turns,
-//! operation by operation, so that whatever else the machine does hits them alike; a figure is the median. yaque never
-//! syncs, so it takes part without sync only; `queue-file` and yaque keep bytes but know no events, no caps and no other
-//! processes, so their callers are made to do the evicting.
+//! Every contender keeps 6 KB records under the same cap and evicts the oldest when it is reached.
+//! The contenders take turns, operation by operation, so that whatever else the machine does hits
+//! them alike; a figure is the median. yaque never syncs, so it takes part without sync only;
+//! `queue-file` and yaque keep bytes but know no events, no caps and no other processes, so their
+//! callers are made to do the evicting.
 
 #![expect(
     clippy::unwrap_used,
@@ -244,7 +247,8 @@ impl Contender {
     }
 }
 
-/// One line of the table: what was done, and its cost in microseconds for each contender that can do it.
+/// One line of the table: what was done, and its cost in microseconds for each contender that can
+/// do it.
 struct Figures {
     what: String,
     costs: Vec<(Contender, f64)>,
@@ -302,7 +306,8 @@ impl Benchmark {
         }
     }
 
-    /// Times opening a queue that is full: the open itself and, for all alike, the question how many records there are.
+    /// Times opening a queue that is full: the open itself and, for all alike, the question how
+    /// many records there are.
     fn run_open(&mut self, rounds: usize) {
         let directory = self.directory("open");
         let record = record();

@@ -131,8 +131,8 @@ fn write_workspace(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Compiles one variant anew, and says how many seconds it takes. Its dependencies are there after the
-/// first time.
+/// Compiles one variant anew, and says how many seconds it takes. Its dependencies are there after
+/// the first time.
 fn build(folder: &Path, variant: &Variant) -> io::Result<f64> {
     fs::write(folder.join(variant.name).join("src/lib.rs"), source(variant))?;
     let mut cargo = Command::new(env!("CARGO"));

@@ -140,7 +140,8 @@ pub struct Finished {
     pub stderr: String,
     /// How long it took, the start of the process included.
     pub took: Duration,
-    /// For how much of that a processor was waited for, by it or by the test: what a busy machine adds.
+    /// For how much of that a processor was waited for, by it or by the test: what a busy machine
+    /// adds.
     pub waited: Duration,
     /// The number that the process had.
     pub pid: u32,
@@ -234,8 +235,8 @@ impl Finished {
         Self { code, stdout, stderr, took, waited: wait + own_wait, pid }
     }
 
-    /// How much longer it took than another. A machine that is busy with something else holds up nobody
-    /// who would not have been held anyway.
+    /// How much longer it took than another. A machine that is busy with something else holds up
+    /// nobody who would not have been held anyway.
     pub fn held_beyond(&self, other: &Self) -> Duration {
         let took = |finished: &Self| finished.took.saturating_sub(finished.waited);
         took(self).saturating_sub(took(other))

@@ -42,8 +42,8 @@ impl Document {
         blocks.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, block)| block).collect()
     }
 
-    /// The first cell of each row of the tables whose head begins with `column`, as it is read: code
-    /// without the marks around it.
+    /// The first cell of each row of the tables whose head begins with `column`, as it is read:
+    /// code without the marks around it.
     pub fn column(&self, column: &str) -> Vec<String> {
         let (mut cells, mut is_wanted) = (Vec::new(), false);
         let mut was_table = false;

@@ -270,8 +270,8 @@ impl Receiver {
             for stream in listener.incoming().flatten() {
                 of_thread.change(|state| state.connections += 1);
                 let (shared, tls) = (Arc::clone(&of_thread), tls.clone());
-                // As servers do; else an answer may wait for the client to acknowledge what TLS said
-                // before it, which clients do not hurry to do.
+                // As servers do; else an answer may wait for the client to acknowledge what TLS
+                // said before it, which clients do not hurry to do.
                 let _ = stream.set_nodelay(true);
                 // A client that goes away in the middle is none of the receiver's business.
                 thread::spawn(move || serve(&stream, tls, &shared));
@@ -351,8 +351,8 @@ impl Receiver {
         requests.filter(|received| (200..300).contains(&received.status)).collect()
     }
 
-    /// Looks into requests only when [`Receiver::take_accepted`] asks for them: nobody whose time is
-    /// measured waits for it.
+    /// Looks into requests only when [`Receiver::take_accepted`] asks for them: nobody whose time
+    /// is measured waits for it.
     pub fn decode_later(&self) {
         self.shared.change(|state| state.decodes_later = true);
     }

@@ -1,8 +1,8 @@
 //! Programs that show their own traces: the quickstart and the examples.
 //!
 //! Such a program is a charm and its stage at once. Started by hand it starts a receiver and then
-//! itself, the way Juju does: a process per event, Juju's environment, hook tools on `PATH`. Then it
-//! draws every trace that arrived.
+//! itself, the way Juju does: a process per event, Juju's environment, hook tools on `PATH`. Then
+//! it draws every trace that arrived.
 
 use std::env;
 use std::fs;
@@ -20,9 +20,9 @@ pub type Variables = Vec<(&'static str, String)>;
 
 /// The whole `main` of such a program.
 ///
-/// Juju runs `charm` for each of `dispatch_paths`, after `prepare` has set the stage: it is given the
-/// charm's directory and the URL of the receiver. With the arguments `--svg FILE` the last traces
-/// are drawn into that file too.
+/// Juju runs `charm` for each of `dispatch_paths`, after `prepare` has set the stage: it is given
+/// the charm's directory and the URL of the receiver. With the arguments `--svg FILE` the last
+/// traces are drawn into that file too.
 pub fn show(
     dispatch_paths: &[&str],
     prepare: impl FnOnce(&CharmDir, &str) -> Variables,

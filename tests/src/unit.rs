@@ -47,8 +47,8 @@ impl Unit {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Gives tracing so much time from now on that no machine is too busy for it; for what is not about
-    /// the deadline.
+    /// Gives tracing so much time from now on that no machine is too busy for it; for what is not
+    /// about the deadline.
     pub fn give_time(&mut self) {
         self.set("OTEL_EXPORTER_OTLP_TIMEOUT", "30000");
     }
@@ -197,7 +197,8 @@ impl Receiver {
     ///
     /// # Panics
     ///
-    /// When a span came twice, or a trace has no root or not every span between the root and a leaf.
+    /// When a span came twice, or a trace has no root or not every span between the root and a
+    /// leaf.
     pub fn events(&self) -> Vec<String> {
         self.traces().iter().map(event_of).collect()
     }

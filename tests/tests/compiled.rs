@@ -1,5 +1,5 @@
-//! What depends on how a charm is compiled, in crates of their own: in the workspace's, other crates'
-//! features and profiles would be theirs too.
+//! What depends on how a charm is compiled, in crates of their own: in the workspace's, other
+//! crates' features and profiles would be theirs too.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 

@@ -169,8 +169,8 @@ fn what_is_excepted_goes_past_the_proxy() {
     );
 }
 
-/// Has an event handled through a proxy that is of no use: the line about it says `why`, and nothing
-/// of the password; the trace waits.
+/// Has an event handled through a proxy that is of no use: the line about it says `why`, and
+/// nothing of the password; the trace waits.
 fn a_useless_proxy_loses_nothing(proxy: &str, why: &str) {
     let receiver = Receiver::start();
     let mut unit = unit_with(&[("JUJU_CHARM_HTTP_PROXY", proxy)]);

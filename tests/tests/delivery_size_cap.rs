@@ -1,5 +1,5 @@
-//! `buffer_max_size_mib`: the file never passes it, the oldest executions go for newer ones, and what
-//! went is counted where an operator sees it.
+//! `buffer_max_size_mib`: the file never passes it, the oldest executions go for newer ones, and
+//! what went is counted where an operator sees it.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
@@ -12,7 +12,8 @@ const MIB: u64 = 1 << 20;
 /// More than any cap here, at about 1.2 MiB an execution when it is compressed.
 const EXECUTIONS: u64 = 13;
 
-/// A unit without a backend that has handled so much that its buffer, of so many MiB, has overflown.
+/// A unit without a backend that has handled so much that its buffer, of so many MiB, has
+/// overflown.
 fn overflown(mib: u64) -> Unit {
     let mut unit = Unit::new(test_charm!());
     unit.set("TEST_CHARM_BUFFER_MAX_SIZE_MIB", &mib.to_string());

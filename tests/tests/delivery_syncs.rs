@@ -1,5 +1,5 @@
-//! How often an execution waits for the disk: once, at its end, and not at all where the backend took
-//! it and nothing else waited.
+//! How often an execution waits for the disk: once, at its end, and not at all where the backend
+//! took it and nothing else waited.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 

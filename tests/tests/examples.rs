@@ -1,5 +1,5 @@
-//! The examples do what they say, by the command that their first lines name; and the picture in the
-//! README shows what the quickstart shows.
+//! The examples do what they say, by the command that their first lines name; and the picture in
+//! the README shows what the quickstart shows.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 

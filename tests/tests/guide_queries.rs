@@ -1,7 +1,8 @@
-//! The guide's queries find what they are said to find, in traces that the sample charm really sent.
+//! The guide's queries find what they are said to find, in traces that the sample charm really
+//! sent.
 //!
-//! What reads them here is the little of TraceQL that the guide uses. How long something took is not
-//! compared: hooks are fast here.
+//! What reads them here is the little of TraceQL that the guide uses. How long something took is
+//! not compared: hooks are fast here.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what a test cannot go on without")]
 

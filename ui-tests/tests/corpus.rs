@@ -1,5 +1,5 @@
-//! The attributes never change what a program means: one corpus of functions, compiled plain, traced,
-//! and traced with `extra_types`, does the same three times, down to the order of drops.
+//! The attributes never change what a program means: one corpus of functions, compiled plain,
+//! traced, and traced with `extra_types`, does the same three times, down to the order of drops.
 
 #![deny(warnings, reason = "an expansion raises none")]
 #![allow(clippy::duplicate_mod, reason = "written once, compiled three times")]

@@ -1,6 +1,6 @@
-//! An expansion raises no lint, and silences none of its author's: crates that are checked by clippy
-//! plain and traced, and what is said about them compared line by line. And the corpus in the edition
-//! that this crate is not of.
+//! An expansion raises no lint, and silences none of its author's: crates that are checked by
+//! clippy plain and traced, and what is said about them compared line by line. And the corpus in
+//! the edition that this crate is not of.
 
 use std::collections::BTreeSet;
 use std::fs;

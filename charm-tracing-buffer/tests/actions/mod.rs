@@ -1,4 +1,5 @@
-//! A script of bytes, performed on a buffer and on its model, a capped list. The fuzz target shares it.
+//! A script of bytes, performed on a buffer and on its model, a capped list. The fuzz target shares
+//! it.
 
 use std::collections::VecDeque;
 
@@ -22,7 +23,8 @@ impl Model {
         events.len() as u64
     }
 
-    /// Takes off the front what the buffer says it evicted, and requires that this was necessary and whole.
+    /// Takes off the front what the buffer says it evicted, and requires that this was necessary
+    /// and whole.
     fn evict(&mut self, events: u64, records: u64, max_events: u64, what: &str) {
         let before = self.events();
         let evicted: Vec<_> = self.records.drain(..records as usize).collect();

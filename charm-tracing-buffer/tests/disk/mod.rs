@@ -1,5 +1,6 @@
-//! A disk in memory that can crash, lose and reorder what was not synced, run full and fail to sync. It owns the
-//! difference between what a running system sees (`seen`) and what a loss of power leaves (`durable`).
+//! A disk in memory that can crash, lose and reorder what was not synced, run full and fail to
+//! sync. It owns the difference between what a running system sees (`seen`) and what a loss of
+//! power leaves (`durable`).
 
 #![allow(dead_code, reason = "each test file uses its part")]
 #![expect(clippy::cast_possible_truncation, reason = "the numbers are small")]
@@ -22,8 +23,8 @@ pub(crate) enum Plan {
     Nothing,
     /// The machine stops in this operation; part of it may have happened.
     CrashAt(u64),
-    /// This operation fails; half of what it was to write was written. If it is a sync, nothing was synced, and nothing
-    /// of what was written before it will ever be, unless it is written again.
+    /// This operation fails; half of what it was to write was written. If it is a sync, nothing was
+    /// synced, and nothing of what was written before it will ever be, unless it is written again.
     FailAt(u64),
     /// The file cannot get longer than this.
     FullAt(u64),
@@ -132,7 +133,8 @@ impl Disk {
         self.0.borrow().largest
     }
 
-    /// What a loss of power leaves: of what was not synced, each sector for which `reaches` says so.
+    /// What a loss of power leaves: of what was not synced, each sector for which `reaches` says
+    /// so.
     pub(crate) fn after_power_loss(&self, mut reaches: impl FnMut() -> bool) -> Self {
         let inner = self.0.borrow();
         let mut file = inner.durable.clone();

@@ -1,5 +1,5 @@
-//! Opening any content whatever: it does not fail, panic, loop or take more space, and afterwards the buffer works. The
-//! fuzz target shares it.
+//! Opening any content whatever: it does not fail, panic, loop or take more space, and afterwards
+//! the buffer works. The fuzz target shares it.
 
 use charm_tracing_buffer::{Buffer, Durability, EventKey, Options, Reason, Record};
 
@@ -9,8 +9,9 @@ const CAP: u64 = 64 << 10;
 const SLOT: usize = 256;
 const RING: usize = 8192;
 
-/// Opens what a script describes. Its first byte says how the rest is to be read: as the file itself, or as slot A, slot
-/// B and the ring, without what lies between them, with or without right checksums.
+/// Opens what a script describes. Its first byte says how the rest is to be read: as the file
+/// itself, or as slot A, slot B and the ring, without what lies between them, with or without right
+/// checksums.
 pub(crate) fn open_described(script: &[u8]) {
     let Some((kind, rest)) = script.split_first() else {
         return;

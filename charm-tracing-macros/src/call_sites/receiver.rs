@@ -1,5 +1,5 @@
-//! What a call is made on, and with that whether and how its type can be found without changing what
-//! the program does.
+//! What a call is made on, and with that whether and how its type can be found without changing
+//! what the program does.
 
 use syn::{Expr, ExprPath, Ident, UnOp};
 
@@ -11,7 +11,8 @@ pub(super) enum Receiver {
     FieldOfSelf,
     /// A constant, a static, a value without fields: looked at by a closure that is never called.
     Named,
-    /// A place that takes steps to get to, maybe through a `Deref` or an `Index` that does something.
+    /// A place that takes steps to get to, maybe through a `Deref` or an `Index` that does
+    /// something.
     Place,
     /// A value: passed through.
     Value,

@@ -20,7 +20,8 @@ use crate::resource::resource;
 /// Puts finished spans into the buffer, under the execution's own event.
 ///
 /// What is pushed here survives the process but not a loss of power: the end of the execution syncs
-/// it, where that is no end by force. Nothing here fails; what the buffer does not take stays in memory.
+/// it, where that is no end by force. Nothing here fails; what the buffer does not take stays in
+/// memory.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     process: u32,

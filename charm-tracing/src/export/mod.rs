@@ -82,8 +82,8 @@ impl Delivery<'_> {
     }
 
     /// What is sent before the backlog: what is live. An execution of which the buffer holds a part
-    /// leaves as a whole: with that part, if nothing older waits there, else from there. So does one
-    /// whose backend is too slow for two requests, one for it and one for the backlog.
+    /// leaves as a whole: with that part, if nothing older waits there, else from there. So does
+    /// one whose backend is too slow for two requests, one for it and one for the backlog.
     fn row(&mut self, mut live: Vec<Payload>, flushed: usize, news: &mut News) -> Row {
         let together = self.queue.state.together;
         if flushed > 0
@@ -254,8 +254,8 @@ impl Delivery<'_> {
     }
 }
 
-/// What is sent before the backlog, in its order: first what was not flushed, for it holds the root,
-/// and a backend that takes only so much of a trace should take that.
+/// What is sent before the backlog, in its order: first what was not flushed, for it holds the
+/// root, and a backend that takes only so much of a trace should take that.
 #[derive(Debug)]
 struct Row {
     payloads: Vec<Payload>,

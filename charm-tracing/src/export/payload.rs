@@ -103,7 +103,8 @@ fn is_gzip(bytes: &[u8]) -> bool {
 fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
     let with_tables =
         |tables: &RefCell<Compress>| gzip_with(&mut *tables.try_borrow_mut().ok()?, plain);
-    // Where a thread is ending its tables may be gone. What is merged with gzip must be gzip all the same.
+    // Where a thread is ending its tables may be gone. What is merged with gzip must be gzip all
+    // the same.
     DEFLATE.try_with(with_tables).unwrap_or_else(|_| gzip_with(&mut deflate(), plain))
 }
 

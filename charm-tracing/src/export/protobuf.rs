@@ -1,6 +1,6 @@
 //! The wire format of Protocol Buffers, as far as OTLP needs it
-//! (<https://protobuf.dev/programming-guides/encoding>): messages are written field by field, answers
-//! are read field by field. It knows no message. Pure.
+//! (<https://protobuf.dev/programming-guides/encoding>): messages are written field by field,
+//! answers are read field by field. It knows no message. Pure.
 
 /// How a field's value is laid out; its number in the format.
 #[derive(Debug, Clone, Copy)]

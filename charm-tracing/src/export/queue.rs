@@ -12,9 +12,9 @@ use super::payload::Payload;
 use super::state::State;
 use crate::config::BufferConfig;
 
-/// The buffer, opened when something is first asked of it. What is done to it survives the process at
-/// once, and a loss of power when [`Queue::write_back`] was asked to wait for the disk: an execution waits
-/// for it once at most.
+/// The buffer, opened when something is first asked of it. What is done to it survives the process
+/// at once, and a loss of power when [`Queue::write_back`] was asked to wait for the disk: an
+/// execution waits for it once at most.
 #[derive(Debug)]
 pub(crate) struct Queue {
     config: BufferConfig,
@@ -38,8 +38,8 @@ pub(crate) struct Claim(Option<File>);
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(directory) = &self.0 {
-            // To close it is not enough: a child process that another thread is just starting has it
-            // open as well, until it executes its program.
+            // To close it is not enough: a child process that another thread is just starting has
+            // it open as well, until it executes its program.
             let _ = directory.unlock();
         }
     }
@@ -127,8 +127,8 @@ impl Queue {
         self.unsynced |= self.ask(|buffer| buffer.acknowledge_first(batch, count)).is_some();
     }
 
-    /// The same for records that this execution has pushed and nobody has synced: a loss of power that
-    /// undoes it may as well have undone the push.
+    /// The same for records that this execution has pushed and nobody has synced: a loss of power
+    /// that undoes it may as well have undone the push.
     pub(crate) fn acknowledge_own(&mut self, batch: &Batch, count: usize) {
         self.ask(|buffer| buffer.acknowledge_first(batch, count));
     }
@@ -142,8 +142,8 @@ impl Queue {
 
     /// The right to send what waits; `None` while another execution does that, for what is sent by
     /// two comes twice. It ends with its process, however that ends: it is a lock on the directory
-    /// that the buffer is in, where nothing else locks. Where directories cannot be locked, everybody
-    /// has the right.
+    /// that the buffer is in, where nothing else locks. Where directories cannot be locked,
+    /// everybody has the right.
     pub(crate) fn claim(&self) -> Option<Claim> {
         let Some(directory) = self.config.path.parent() else { return Some(Claim(None)) };
         let Ok(directory) = File::open(directory) else { return Some(Claim(None)) };
@@ -154,8 +154,8 @@ impl Queue {
         }
     }
 
-    /// Writes back what is remembered, if it has changed, and waits for the disk, if anything was done
-    /// that matters: of what is remembered, everything can be found out anew.
+    /// Writes back what is remembered, if it has changed, and waits for the disk, if anything was
+    /// done that matters: of what is remembered, everything can be found out anew.
     pub(crate) fn write_back(&mut self) {
         let state = self.state;
         if state != self.stored && self.ask(|buffer| buffer.set_metadata(state.encode())).is_some()

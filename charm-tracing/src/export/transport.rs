@@ -19,8 +19,8 @@ use crate::config::Destination;
 /// How much of an answer is read, in bytes: what matters of it fits, an endless one does no harm.
 const MAX_REPLY_BYTES: u64 = 64 * 1024;
 
-/// What a connection's buffers hold, in each direction. Most requests fit; larger ones need no more,
-/// and the memory for them costs every execution.
+/// What a connection's buffers hold, in each direction. Most requests fit; larger ones need no
+/// more, and the memory for them costs every execution.
 const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 
 /// A backend that can be asked, over a connection that is kept alive between requests.

@@ -79,8 +79,8 @@ impl<T: Authorities + ?Sized> Authorities for &T {
 /// | Juju's own ([`TracingEndpointRequirer::default`]) | none: Juju's variables decide | none |
 ///
 /// Where there is no endpoint the environment decides, and without a word from there traces wait on
-/// disk. For a charm that never has certificates `tracing.endpoint(Protocol::OtlpHttp)` is enough; here
-/// it would have to say of which type it has none, `None::<&str>`.
+/// disk. For a charm that never has certificates `tracing.endpoint(Protocol::OtlpHttp)` is enough;
+/// here it would have to say of which type it has none, `None::<&str>`.
 ///
 /// ```
 /// use std::path::PathBuf;

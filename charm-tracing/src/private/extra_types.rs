@@ -1,9 +1,9 @@
 //! Calls on values of `extra_types(..)`, traced where they are made.
 //!
 //! Whether a call is one is decided when it happens, by the name of its receiver's type: nothing is
-//! asked of the type when the charm is compiled, so that a traced body is inferred and borrow-checked
-//! like the plain one. The call itself stands in the expansion untouched, behind the guard that
-//! [`enter_call`] or [`depth`] makes, or in the arguments of [`awaited`].
+//! asked of the type when the charm is compiled, so that a traced body is inferred and
+//! borrow-checked like the plain one. The call itself stands in the expansion untouched, behind the
+//! guard that [`enter_call`] or [`depth`] makes, or in the arguments of [`awaited`].
 //!
 //! No receiver is evaluated twice. A place is only looked at: by a reference where that does
 //! nothing, else by a closure that is never called. A value is passed through.

@@ -1,8 +1,9 @@
 //! Finds out whether what a function returned is an `Err`, and what can be said about it.
 //!
-//! The expansion calls `Outcome::of(&result).record(&span)` without knowing the type of `result`. The
-//! compiler does: it takes the first `record` whose bounds hold, going from `Outcome` through what it
-//! dereferences to. The bounds ask nothing about lifetimes, because method lookup does not see them.
+//! The expansion calls `Outcome::of(&result).record(&span)` without knowing the type of `result`.
+//! The compiler does: it takes the first `record` whose bounds hold, going from `Outcome` through
+//! what it dereferences to. The bounds ask nothing about lifetimes, because method lookup does not
+//! see them.
 
 use std::any::type_name;
 use std::error::Error;

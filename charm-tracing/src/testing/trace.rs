@@ -1,5 +1,5 @@
-//! A trace as a test looks at it: spans in a tree, with lookups, and a comparison that shows what is
-//! different.
+//! A trace as a test looks at it: spans in a tree, with lookups, and a comparison that shows what
+//! is different.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

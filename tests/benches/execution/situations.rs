@@ -185,7 +185,8 @@ impl Situation {
         self.execute(ground, Backend::Http).map(drop)
     }
 
-    /// Puts the hundred executions back, on the disk too: none of it is left for a sync of the charm's.
+    /// Puts the hundred executions back, on the disk too: none of it is left for a sync of the
+    /// charm's.
     fn fill(&self) -> io::Result<()> {
         let mut file = File::create(self.unit.buffer())?;
         file.write_all(&self.full)?;

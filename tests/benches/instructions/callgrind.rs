@@ -1,5 +1,5 @@
-//! Counting, by valgrind's callgrind, in an environment where nothing but the charm's code can change
-//! what is counted.
+//! Counting, by valgrind's callgrind, in an environment where nothing but the charm's code can
+//! change what is counted.
 
 use std::env;
 use std::io;
@@ -40,8 +40,8 @@ const ENVIRONMENT: [(&str, &str); 7] = [
     ("JUJU_DISPATCH_PATH", "hooks/install"),
     ("JUJU_MODEL_NAME", "model"),
     ("JUJU_MODEL_UUID", "cfb9d8a4-0000-4000-8000-000000000000"),
-    // The C library has other ways to copy memory for each processor, and an instruction that copies
-    // a block is counted once for each of its bytes: a third of an execution's end.
+    // The C library has other ways to copy memory for each processor, and an instruction that
+    // copies a block is counted once for each of its bytes: a third of an execution's end.
     ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS,-FSRM,-AVX,-AVX2,-AVX_Fast_Unaligned_Load"),
 ];
 
@@ -54,8 +54,8 @@ impl Callgrind {
         Ok(Some(Self { valgrind, charms: TempDir::with_prefix("charm-tracing-bench-")? }))
     }
 
-    /// What a call takes until it returns: that of many less that of few, so that nothing else is in
-    /// it. What becomes of its span at the end is the end's.
+    /// What a call takes until it returns: that of many less that of few, so that nothing else is
+    /// in it. What becomes of its span at the end is the end's.
     pub(crate) fn per_call(&self, charm: &Path) -> io::Result<u32> {
         let toggle = toggle_at_the_end();
         let but_the_end = [toggle.as_str(), "--collect-atstart=yes"];

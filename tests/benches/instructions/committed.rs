@@ -68,7 +68,8 @@ fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/committed.json")
 }
 
-/// The compiler that builds the charms, what for, and the C library whose instructions are counted too.
+/// The compiler that builds the charms, what for, and the C library whose instructions are counted
+/// too.
 pub(crate) fn compiler() -> io::Result<String> {
     let rustc = Command::new("rustc").arg("-vV").output()?;
     let said = String::from_utf8_lossy(&rustc.stdout);

@@ -95,7 +95,8 @@ fn ours() -> [Contender; 8] {
         Contender::ours("ours, Ok", Subject::returns_ok),
         Contender::ours("ours, Err", Subject::returns_err),
         Contender::ours("ours, async", |subject, by| at_once(subject.awaited(by))),
-        // A hundred calls in one body: the span of the method that makes them is shared as a root is.
+        // A hundred calls in one body: the span of the method that makes them is shared as a root
+        // is.
         in_bodies("ours, extra_types, listed", Subject::on_listed),
         in_bodies("ours, extra_types, not listed", Subject::on_unlisted),
     ]
@@ -151,8 +152,8 @@ fn by_fastrace() -> Contender {
     })
 }
 
-/// What it costs that `Context::current()` sees a span, and nothing else: the API alone, over a span
-/// that does nothing. Whatever is seen there costs this.
+/// What it costs that `Context::current()` sees a span, and nothing else: the API alone, over a
+/// span that does nothing. Whatever is seen there costs this.
 fn attached_alone() -> Contender {
     let (trace, span) = (TraceId::from(7), SpanId::from(9));
     let seen = SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE);

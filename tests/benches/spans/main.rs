@@ -3,8 +3,8 @@
 //! Every contender calls the same small method a hundred times under each root, so that what a root
 //! costs is shared by its calls, as in an execution. The contenders take turns, round by round, so
 //! that whatever else the machine does hits them alike. What is counted is the recording, up to
-//! where a span waits to be sent: the end of an execution, and what the peers do in threads of their
-//! own meanwhile, is the benchmark `execution`'s to measure.
+//! where a span waits to be sent: the end of an execution, and what the peers do in threads of
+//! their own meanwhile, is the benchmark `execution`'s to measure.
 
 #[path = "../charms/mod.rs"]
 mod charms;

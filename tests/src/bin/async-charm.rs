@@ -1,5 +1,5 @@
-//! An `async` charm on a multi-threaded executor, with a library that is instrumented with `tracing`
-//! and one that uses the OpenTelemetry API.
+//! An `async` charm on a multi-threaded executor, with a library that is instrumented with
+//! `tracing` and one that uses the OpenTelemetry API.
 
 use std::fmt;
 use std::process::ExitCode;

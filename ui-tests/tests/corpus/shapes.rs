@@ -1,6 +1,6 @@
 //! The corpus: functions of every shape, written once, compiled plain, traced, and traced with
-//! `extra_types` by the three modules of `corpus.rs`. Each says in the log what it does, and what is
-//! dropped when.
+//! `extra_types` by the three modules of `corpus.rs`. Each says in the log what it does, and what
+//! is dropped when.
 
 #![allow(clippy::all, reason = "every shape, the odd ones too")]
 

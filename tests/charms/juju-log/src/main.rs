@@ -1,3 +1,4 @@
-//! A `juju-log` that does nothing, as fast as a process can: what remains is the cost of starting it.
+//! A `juju-log` that does nothing, as fast as a process can: what remains is the cost of starting
+//! it.
 
 fn main() {}

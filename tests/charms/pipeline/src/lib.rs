@@ -25,8 +25,8 @@ fn exporter() -> Result<SpanExporter, Box<dyn Error>> {
     Ok(SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?)
 }
 
-/// The default client knows no authorities but the system's: whoever has one of their own brings the
-/// client, with the timeout that the exporter would have given it.
+/// The default client knows no authorities but the system's: whoever has one of their own brings
+/// the client, with the timeout that the exporter would have given it.
 #[cfg(feature = "https")]
 fn exporter() -> Result<SpanExporter, Box<dyn Error>> {
     use std::{env, fs, thread};
