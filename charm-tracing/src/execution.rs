@@ -391,6 +391,15 @@ impl Life {
         }
     }
 
+    /// Hands the trace on. Not inlined: a benchmark counts by this name what an end costs.
+    #[inline(never)]
+    fn finish(&self, recording: Recording) {
+        let hand_on =
+            AssertUnwindSafe(|| recording.hand_on(self.options.as_ref(), &self.environment));
+        // A panic in tracing is no panic of the charm's.
+        let _ = panic::catch_unwind(hand_on);
+    }
+
     fn root_context(&self) -> Context {
         self.recording.as_ref().map(Recording::root_context).unwrap_or_default()
     }
@@ -408,10 +417,7 @@ impl Drop for Life {
             self.fail_with_panic();
         }
         if let Some(recording) = self.recording.take() {
-            let hand_on =
-                AssertUnwindSafe(|| recording.hand_on(self.options.as_ref(), &self.environment));
-            // A panic in tracing is no panic of the charm's.
-            let _ = panic::catch_unwind(hand_on);
+            self.finish(recording);
         }
     }
 }

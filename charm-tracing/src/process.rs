@@ -62,6 +62,16 @@ pub fn status(command: &mut Command) -> io::Result<ExitStatus> {
 /// # Errors
 ///
 /// When the program cannot be started or its output cannot be read.
+///
+/// # Examples
+///
+/// ```
+/// use std::process::Command;
+///
+/// let said = charm_tracing::process::output(Command::new("echo").arg("hello"))?.stdout;
+/// assert_eq!(said, b"hello\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn output(command: &mut Command) -> io::Result<Output> {
     let span = ProcessSpan::open_for(command);
     let output = command.output();

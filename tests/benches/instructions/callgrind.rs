@@ -28,7 +28,7 @@ const FEW_CALLS: u32 = 100;
 const MORE_CALLS: u32 = 400;
 const CALLS_BEFORE_THE_END: u32 = 50;
 /// What an execution's end is, as symbols name it.
-const END: &str = "charm_tracing::execution::Execution::finish";
+const END: &str = "charm_tracing::execution::Life::finish";
 
 /// All that the charm has of an environment. No `juju-log` is on `PATH`, however many folders this
 /// process has on its own.
