@@ -324,7 +324,9 @@ impl Life {
     fn configure<C: Charm>(&mut self, charm: &C) {
         self.ask(|| charm.complete_tracing_options(C::tracing_options()));
         self.flush_if(|_| true);
-        if let Some(recording) = &mut self.recording {
+        if let Some(recording) = &mut self.recording
+            && self.environment.is_juju()
+        {
             recording.flush_on_signal();
         }
     }
