@@ -118,8 +118,8 @@ impl Recording {
         }
         let began = Instant::now();
         let config = Config::resolve(options, environment);
-        let Self { collector, root, event_key, flusher, watch, .. } = self;
-        if let Some(watch) = &watch {
+        let Self { collector, root, event_key, flusher, mut watch, .. } = self;
+        if let Some(watch) = &mut watch {
             watch.execution_ends(config.export_timeout * 2 + LEAST_PATIENCE);
         }
         panics::before_abort(None);

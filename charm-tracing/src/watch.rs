@@ -42,6 +42,8 @@ enum Duty {
     HandOver(Box<dyn FnOnce() + Send>),
     /// To wait for an end that is under way, for so long.
     Wait(Duration),
+    /// It is being done.
+    Taken,
 }
 
 impl fmt::Debug for Watch {
@@ -79,8 +81,12 @@ impl Watch {
     }
 
     /// The execution ends by itself, in so much time at most: a signal from now on waits for that.
-    pub(crate) fn execution_ends(&self, within: Duration) {
-        *lock(&self.duty) = Duty::Wait(within);
+    /// Where one was first, the process ends in here.
+    pub(crate) fn execution_ends(&mut self, within: Duration) {
+        let duty = mem::replace(&mut *lock(&self.duty), Duty::Wait(within));
+        if let Duty::Taken = duty {
+            drop(self.thread.take().map(JoinHandle::join));
+        }
     }
 }
 
@@ -96,11 +102,12 @@ impl Drop for Watch {
 
 /// Does what is to be done, and lets the signal have its effect.
 fn die(duty: &Mutex<Duty>, ended: &Receiver<()>) {
-    let duty = mem::replace(&mut *lock(duty), Duty::Wait(Duration::ZERO));
+    let duty = mem::replace(&mut *lock(duty), Duty::Taken);
     match duty {
         // Whatever goes wrong there, the signal has its effect.
         Duty::HandOver(hand_over) => drop(panic::catch_unwind(AssertUnwindSafe(hand_over))),
         Duty::Wait(patience) => drop(ended.recv_timeout(patience)),
+        Duty::Taken => {}
     }
     let _ = low_level::emulate_default_handler(SIGTERM);
 }

@@ -1,7 +1,9 @@
 //! Signals: a charm that is told to end loses nothing, and signals do what they do without tracing.
 
 use std::fs::File;
+use std::hint;
 use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
 use charm_tracing_tests::told::{SIGTERM, Told, counted, delivered};
 use charm_tracing_tests::{Answer, Manner, Receiver, Unit, test_charm};
@@ -69,6 +71,27 @@ fn a_signal_while_a_trace_is_delivered_waits_for_that() {
     assert_eq!(status.signal(), Some(SIGTERM), "{status}");
     unit.let_back_off_pass();
     assert_eq!(counted(&delivered(&unit, &receiver).unwrap()), 3);
+}
+
+#[test]
+fn a_signal_at_any_moment_of_the_end_loses_nothing() {
+    let (unit, receiver) = world();
+    for moment in 0..60 {
+        let mut told = Told::start(&unit);
+        told.tell("spans 3");
+        let (ending, began) = (told.let_end(), Instant::now());
+        // From before the end begins to after it is over.
+        while began.elapsed() < moment * Duration::from_micros(100) {
+            hint::spin_loop();
+        }
+        ending.signal(SIGTERM);
+        let status = ending.wait();
+        assert!(status.success() || status.signal() == Some(SIGTERM), "{status}");
+    }
+    unit.handle("next");
+    assert_eq!((receiver.spans_sent_twice(), unit.waiting()), (0, 0));
+    let counts: Vec<usize> = receiver.traces().iter().map(counted).collect();
+    assert_eq!(counts.iter().filter(|count| **count == 3).count(), 60, "{counts:?}");
 }
 
 #[test]
