@@ -25,7 +25,7 @@ use std::time::Duration;
 use signal_hook::consts::SIGTERM;
 use signal_hook::{SigId, flag, low_level};
 
-use crate::threads;
+use crate::threads::{self, Heard};
 
 /// Watches an execution until it is dropped.
 pub(crate) struct Watch {
@@ -59,7 +59,7 @@ impl Watch {
         let duty = Arc::new(Mutex::new(Duty::Wait(Duration::ZERO)));
         let (done, ended) = mpsc::channel();
         let of_thread = Arc::clone(&duty);
-        let watch = move || {
+        let watch = move |_: &Heard| {
             let sleep = AssertUnwindSafe(|| ear.sleep(tick));
             match panic::catch_unwind(sleep) {
                 Ok(Woken::BySignal) => die(&of_thread, &ended),

@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use nix::sys::signal::SigSet;
 use serde_json::{Map, Value, json};
 
 use crate::fake_juju::{Databag, FakeJuju, Relation};
@@ -191,6 +192,10 @@ fn act(call: &Call) -> Result<String, String> {
 fn juju_log(call: &Call, juju: &FakeJuju) -> Result<String, String> {
     if let Some(gate) = env::var_os(LOG_GATE_VARIABLE) {
         File::open(gate).map_err(|error| error.to_string())?;
+    }
+    // A tool hears what the charm hears, whichever thread has started it.
+    if SigSet::thread_get_mask() != Ok(SigSet::empty()) {
+        juju.note("juju-log", "ERROR juju-log was started deaf to signals")?;
     }
     let level = call.option("--log-level").unwrap_or("INFO");
     juju.note("juju-log", &format!("{level} {}", call.words.join(" ")))?;

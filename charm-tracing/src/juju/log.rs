@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Environment;
-use crate::threads;
+use crate::threads::{self, Heard};
 
 /// How much a line matters, as `juju-log` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,9 +148,9 @@ fn start_writer() -> Option<Writer> {
     let (finished, done) = mpsc::channel();
     let tool = Arc::<Mutex<Tool>>::default();
     let written_with = Arc::clone(&tool);
-    let write_all = move || {
+    let write_all = move |heard: &Heard| {
         for line in queue {
-            if !juju_log(&line, &written_with) && line.level != Level::Debug {
+            if !juju_log(&line, &written_with, heard) && line.level != Level::Debug {
                 to_stderr(&line);
             }
         }
@@ -161,8 +161,8 @@ fn start_writer() -> Option<Writer> {
 }
 
 /// Whether Juju took the line, or there is no time left to ask.
-fn juju_log(line: &Line, tool: &Mutex<Tool>) -> bool {
-    let Ok(stdout) = start(line, &mut lock(tool)) else { return false };
+fn juju_log(line: &Line, tool: &Mutex<Tool>, heard: &Heard) -> bool {
+    let Ok(stdout) = start(line, &mut lock(tool), heard) else { return false };
     if let Some(mut stdout) = stdout {
         // The tool writes nothing there, but that ends when the tool does: so it is waited for
         // without holding the lock that `finish` needs to kill it.
@@ -191,14 +191,14 @@ fn wait(tool: &Mutex<Tool>) -> Option<ExitStatus> {
     }
 }
 
-fn start(line: &Line, tool: &mut Tool) -> io::Result<Option<ChildStdout>> {
+fn start(line: &Line, tool: &mut Tool, heard: &Heard) -> io::Result<Option<ChildStdout>> {
     if tool.given_up {
         return Ok(None);
     }
     let mut command = Command::new(TOOL);
     command.args(["--log-level", line.level.as_str(), "--", &line.text]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn()?;
+    let mut child = heard.by_child(|| command.spawn())?;
     let stdout = child.stdout.take();
     tool.child = Some(child);
     Ok(stdout)
