@@ -10,6 +10,8 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::{Receiver, Trace, Unit};
 
@@ -95,7 +97,7 @@ impl Told {
     /// Sends a signal and waits for the end; what the charm said on stderr.
     pub fn end_by(mut self, signal: i32) -> String {
         self.signal(signal);
-        let status = self.child.wait().unwrap();
+        let status = ended(&mut self.child);
         assert_eq!(status.signal(), Some(signal), "it died of the signal, as ever: {status}");
         io::read_to_string(self.child.stderr.take().unwrap()).unwrap()
     }
@@ -134,7 +136,22 @@ impl Ending {
 
     /// How the process has ended.
     pub fn wait(mut self) -> ExitStatus {
-        self.0.wait().unwrap()
+        ended(&mut self.0)
+    }
+}
+
+/// How it has ended. One that does not end, a signal notwithstanding, is killed.
+fn ended(child: &mut Child) -> ExitStatus {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if began.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
