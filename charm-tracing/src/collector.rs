@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
@@ -17,6 +17,7 @@ use slab::Slab;
 use crate::call_site::Name;
 use crate::failure::FailureText;
 use crate::ids;
+use crate::threads::lock;
 
 /// One span, open or finished. Most spans have a name and two times and nothing else: the rest is
 /// boxed away.
@@ -322,7 +323,7 @@ impl Collector {
     /// ought to have ended before. Nothing can be opened afterwards. What was leaving has left when
     /// this returns.
     pub(crate) fn close(&self, ending: Ending) -> Vec<Span> {
-        let _leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let _leaving = lock(&self.leaving);
         let ends_here = self.root().filter(|_| ending == Ending::Whole).map(|root| root.slot.id);
         let mut spans = self.lock();
         spans.closed = true;
@@ -343,7 +344,7 @@ impl Collector {
     fn lock(&self) -> MutexGuard<'_, Spans> {
         // A thread that panicked while it held the lock left whole spans behind: every change is
         // one assignment.
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.spans)
     }
 }
 

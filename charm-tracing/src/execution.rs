@@ -301,7 +301,9 @@ impl Life {
     /// The options that need no charm, before there is one.
     fn expect_charm<C: Charm>(&mut self) {
         self.ask(C::tracing_options);
-        self.flush_if(Options::name_the_buffer);
+        if self.options.as_ref().is_some_and(Options::name_the_buffer) {
+            self.flush_from_now_on();
+        }
     }
 
     /// The charm, asked for its options; or its constructor's error, said.
@@ -323,7 +325,7 @@ impl Life {
 
     fn configure<C: Charm>(&mut self, charm: &C) {
         self.ask(|| charm.complete_tracing_options(C::tracing_options()));
-        self.flush_if(|_| true);
+        self.flush_from_now_on();
         if let Some(recording) = &mut self.recording
             && self.environment.is_juju()
         {
@@ -348,10 +350,8 @@ impl Life {
         }
     }
 
-    fn flush_if(&mut self, are_known: impl FnOnce(&Options) -> bool) {
-        if let (Some(recording), Some(options)) = (&mut self.recording, &self.options)
-            && are_known(options)
-        {
+    fn flush_from_now_on(&mut self) {
+        if let (Some(recording), Some(options)) = (&mut self.recording, &self.options) {
             recording.flush_from_now_on(options, &self.environment);
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::{self, PanicHookInfo};
-use std::sync::{Mutex, Once, PoisonError, mpsc};
+use std::sync::{Mutex, Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use opentelemetry::trace::{Status, TraceContextExt};
 
 use crate::failure::FailureText;
 use crate::span::current_context;
+use crate::threads::lock;
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -56,7 +57,7 @@ static LAST_WORDS: Mutex<Option<LastWords>> = Mutex::new(None);
 /// Sets what is done when a panic ends the process at once, in a charm that is compiled with
 /// `panic = "abort"`: nothing unwinds there, and no guard is ever dropped.
 pub(crate) fn before_abort(words: Option<LastWords>) {
-    *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    *lock(&LAST_WORDS) = words;
 }
 
 /// Runs the last words on a thread of their own, for a bounded time: the panic may have come out of

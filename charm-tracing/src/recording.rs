@@ -26,6 +26,7 @@ use crate::watch::Watch;
 /// A trace under way.
 #[derive(Debug)]
 pub(crate) struct Recording {
+    /// The process that it is of.
     process: u32,
     collector: Arc<Collector>,
     root: Root,
@@ -120,7 +121,7 @@ impl Recording {
         let config = Config::resolve(options, environment);
         let Self { collector, root, event_key, flusher, mut watch, .. } = self;
         if let Some(watch) = &mut watch {
-            watch.execution_ends(config.export_timeout * 2 + LEAST_PATIENCE);
+            watch.execution_ends(config.export_timeout * 2 + PATIENCE);
         }
         panics::before_abort(None);
         let mut queue = Queue::new(config.buffer.clone(), event_key);
@@ -144,8 +145,8 @@ impl Recording {
 /// How often what an execution leaves behind is offered to a buffer that is broken, or locked.
 const LAST_TRIES: usize = 10;
 
-/// How long SIGTERM waits for an end that is under way, beyond what that may take.
-const LEAST_PATIENCE: Duration = Duration::from_secs(3);
+/// How much longer SIGTERM waits for an end that is under way than twice what that may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a slow disk took of the time is not taken from the log as a whole: the one line that says
 /// why traces wait has a twentieth of it at least.

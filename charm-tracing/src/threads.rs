@@ -1,9 +1,10 @@
-//! Threads of our own, beside the charm's.
+//! Threads of our own, beside the charm's, and how they share what they share.
 //!
 //! They hear no signals: a charm that blocks one, to wait for it or to finish something first, does
 //! so on the threads that it knows of, and the kernel gives the signal to any thread that takes it.
 
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -45,4 +46,9 @@ fn with_mask<R>(mask: &SigSet, code: impl FnOnce(Heard) -> R) -> R {
         let _ = before.thread_set_mask();
     }
     result
+}
+
+/// Locks `mutex`. What a thread left there by panicking is whole: nothing here changes in two steps.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,14 +18,14 @@ use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use signal_hook::consts::SIGTERM;
 use signal_hook::{SigId, flag, low_level};
 
-use crate::threads::{self, Heard};
+use crate::threads::{self, Heard, lock};
 
 /// Watches an execution until it is dropped.
 pub(crate) struct Watch {
@@ -63,7 +63,7 @@ impl Watch {
             let sleep = AssertUnwindSafe(|| ear.sleep(tick));
             match panic::catch_unwind(sleep) {
                 Ok(Woken::BySignal) => die(&of_thread, &ended),
-                Ok(Woken::ByTheEnd) | Err(_) => ear.is_shut(),
+                Ok(Woken::ByTheEnd) | Err(_) => ear.shut(),
             }
         };
         let thread = threads::spawn("charm-tracing", watch)?;
@@ -132,6 +132,8 @@ impl Bell {
     }
 
     fn hang(&mut self) -> io::Result<()> {
+        // Before the signal is taken: there may be no descriptor to be had.
+        let rope = self.rope.try_clone()?;
         let (rung, over) = (Arc::clone(&self.rung), Arc::clone(&self.over));
         // Without this the signal would have no effect at all once nobody hears the bell. It stays,
         // until there is another: what `signal-hook` has once taken it does not give back.
@@ -140,7 +142,7 @@ impl Bell {
             low_level::unregister(former);
         }
         self.actions.push(flag::register(SIGTERM, rung)?);
-        self.actions.push(low_level::pipe::register(SIGTERM, self.rope.try_clone()?)?);
+        self.actions.push(low_level::pipe::register(SIGTERM, rope)?);
         Ok(())
     }
 
@@ -194,14 +196,10 @@ impl Ear {
         }
     }
 
-    /// Nobody hears the bell from now on.
-    fn is_shut(&self) {
+    /// Nobody hears the bell from now on: the signal has its default effect.
+    fn shut(&self) {
         self.over.store(true, Ordering::SeqCst);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the kernel says of this process. It fits into one read, which costs as much as each of the

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Receiver, Trace, Unit};
+use crate::{CharmDir, Receiver, Trace, Unit};
 
 /// The signal that ends a process at once.
 pub const SIGKILL: i32 = 9;
@@ -158,6 +158,14 @@ fn ended(child: &mut Child) -> ExitStatus {
 fn send(signal: i32, child: &Child) {
     let killed = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
     assert!(killed.unwrap().success());
+}
+
+/// A unit whose backend takes everything, and that has the time for it.
+pub fn world(charm: CharmDir) -> (Unit, Receiver) {
+    let (mut unit, receiver) = (Unit::new(charm), Receiver::start());
+    unit.send_to(&receiver.endpoint());
+    unit.give_time();
+    (unit, receiver)
 }
 
 /// How many of the spans that were ordered are there.

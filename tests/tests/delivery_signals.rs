@@ -5,14 +5,11 @@ use std::hint;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use charm_tracing_tests::told::{SIGTERM, Told, counted, delivered};
+use charm_tracing_tests::told::{self, SIGTERM, Told, counted, delivered};
 use charm_tracing_tests::{Answer, Manner, Receiver, Unit, test_charm};
 
 fn world() -> (Unit, Receiver) {
-    let (mut unit, receiver) = (Unit::new(test_charm!()), Receiver::start());
-    unit.send_to(&receiver.endpoint());
-    unit.give_time();
-    (unit, receiver)
+    told::world(test_charm!())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! what has not left yet, and no more.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::{mem, panic, process};
 
 use charm_tracing_buffer::EventKey;
@@ -16,6 +16,7 @@ use crate::collector::Span;
 use crate::config::Config;
 use crate::juju::Environment;
 use crate::resource::resource;
+use crate::threads::lock;
 
 /// Puts finished spans into the buffer, under the execution's own event.
 ///
@@ -24,6 +25,7 @@ use crate::resource::resource;
 /// memory.
 #[derive(Debug)]
 pub(crate) struct Flusher {
+    /// The process that the execution is of.
     process: u32,
     trace: SpanContext,
     config: Config,
@@ -60,7 +62,7 @@ impl Flusher {
         Self { process, trace, config, environment, resource, queue, unkept, records }
     }
 
-    /// Takes spans that are finished. Those of a process that the charm's has forked are its own.
+    /// Takes spans that are finished; in a process that the charm's has forked, nothing.
     pub(crate) fn flush(&self, spans: &[Span]) {
         if process::id() == self.process {
             let flush = panic::AssertUnwindSafe(|| self.push(spans));
@@ -114,8 +116,4 @@ impl Flusher {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,12 +11,12 @@ use std::io::{self, Write};
 use std::panic;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use super::Environment;
-use crate::threads::{self, Heard};
+use crate::threads::{self, Heard, lock};
 
 /// How much a line matters, as `juju-log` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,10 +202,6 @@ fn start(line: &Line, tool: &mut Tool, heard: &Heard) -> io::Result<Option<Child
     let stdout = child.stdout.take();
     tool.child = Some(child);
     Ok(stdout)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A closed stderr is no reason for a charm to fail.
